@@ -1,0 +1,23 @@
+/** The trackers by the names that the `uniques` option takes. */
+import { expected } from '../errors.ts'
+import { ExactTracker } from './exact.ts'
+import { HyperLogLogTracker } from './hyperloglog.ts'
+import type { VisitorTracker } from './tracker.ts'
+
+const makers = {
+	set: () => new ExactTracker(),
+	hyperloglog: () => new HyperLogLogTracker(),
+} satisfies Record<string, () => VisitorTracker>
+
+/** A tracker that comes with the package. */
+export type TrackerName = keyof typeof makers
+
+export const trackerNames = Object.keys(makers) as readonly TrackerName[]
+
+/** A new tracker of that name. Throws ERR_TALLYMARK_OPTION for any other name. */
+export function createTracker(name: TrackerName): VisitorTracker {
+	if (!Object.hasOwn(makers, name)) {
+		throw expected('ERR_TALLYMARK_OPTION', 'uniques', `one of ${trackerNames.map((known) => `'${known}'`).join(', ')}`, name)
+	}
+	return makers[name]()
+}
