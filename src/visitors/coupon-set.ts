@@ -104,9 +104,7 @@ export class CouponSet {
 	/** The value that Redis would hold after PFADD of the same visitors, its cached count stale. */
 	toRedis(): Uint8Array {
 		if (this.#dense !== undefined) return this.#dense.toRedis({ encoding: 'auto' })
-		const coupons = this.coupons()
-		// Some rank is above 32, one visitor in four thousand million: Redis goes dense for it too.
-		return sparseImage(coupons) ?? HyperLogLog.fromCoupons(coupons).toRedis()
+		return imageOf(this.coupons())
 	}
 
 	#addFirst(coupon: number): boolean {
@@ -129,6 +127,12 @@ export class CouponSet {
 		this.#dense = dense
 		this.#slots = undefined
 	}
+}
+
+/** The value that Redis would hold for at most {@link DENSE_ABOVE} coupons by rising index, its cached count stale. */
+export function imageOf(coupons: Uint32Array): Uint8Array {
+	// Where some rank is above 32, one visitor in four thousand million, Redis goes dense too.
+	return sparseImage(coupons) ?? HyperLogLog.fromCoupons(coupons).toRedis()
 }
 
 function tally(coupon: number): void {

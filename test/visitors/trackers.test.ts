@@ -220,6 +220,30 @@ describe('the hyperloglog tracker', () => {
 		expect(sketch.save()).toEqual(HyperLogLog.fromCoupons(coupons).toRedis({ encoding: 'auto' }))
 	})
 
+	test('sketches give their place in the pool back when they are released, once', () => {
+		const pooled = new HyperLogLogTracker()
+		let full = 0
+		for (let round = 0; round < 10; round++) {
+			const sketches = Array.from({ length: 1_000 }, (_, i) => filled(pooled, numbered(i, i + 20)))
+			if (round === 0) full = pooled.bytes
+			for (const sketch of sketches) {
+				sketch.release()
+				sketch.release()
+			}
+		}
+		expect(pooled.bytes).toBe(full)
+		expect(filled(pooled, ['ada']).estimate().value).toBe(1)
+	})
+
+	test('loaded sketches take no place in the pool', () => {
+		const pooled = new HyperLogLogTracker()
+		const saved = filled(pooled, numbered(0, 500)).save()
+		const before = pooled.bytes
+		const loaded = Array.from({ length: 100 }, () => pooled.load(saved))
+		expect(pooled.bytes).toBe(before)
+		expect(loaded[99]!.estimate().value).toBeGreaterThan(480)
+	})
+
 	test('a delta of one visitor has one coupon', () => {
 		const delta = tracker.delta()
 		delta.add('hello world')
