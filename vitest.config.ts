@@ -2,8 +2,30 @@ import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
 	test: {
-		include: ['test/**/*.test.ts'],
 		testTimeout: 30_000,
-		coverage: { provider: 'v8', include: ['src/**'], reporter: ['text-summary', 'html'], thresholds: { lines: 90, branches: 85 } },
+		hookTimeout: 60_000,
+		coverage: {
+			provider: 'v8',
+			include: ['src/**'],
+			reporter: ['text-summary', 'html'],
+			thresholds: { lines: 90, branches: 85 },
+		},
+		projects: [
+			{
+				extends: true,
+				test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: ['test/package/**'], sequence: { groupOrder: 0 } },
+			},
+			{
+				extends: true,
+				test: {
+					name: 'package',
+					include: ['test/package/**/*.test.ts'],
+					globalSetup: ['test/package/support/pack.ts'],
+					testTimeout: 120_000,
+					// After the others: it measures nothing, and would take the processors from those that do.
+					sequence: { groupOrder: 1 },
+				},
+			},
+		],
 	},
 })
