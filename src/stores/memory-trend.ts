@@ -1,0 +1,61 @@
+/**
+ * Hits that fade: each counts 2^(-age / half-life). Instead of fading every score as time goes on, newer hits count for more (forward decay:
+ * Cormode, Shkapenyuk, Srivastava and Xu, ICDE 2009): a score is the sum of n * 2^((minute - landmark) / half-life), and is scaled down to a moment
+ * when it is read. Ranking needs no scaling at all.
+ */
+import { Ranking } from './ranking.ts'
+
+/** The landmark moves when a hit would count 2^500: sums then keep 500 binary places to the largest double. */
+const HIGHEST_EXPONENT = 500
+/** At such a move, what has faded below this is forgotten; by then its last hit is hundreds of half-lives old. */
+const FORGOTTEN_BELOW = 2 ** -64
+
+export class MemoryTrend {
+	readonly #halfLifeMs: number
+	readonly #scores = new Map<string, number>()
+	/** Where a hit counts 1; set by the first one. */
+	#landmark: number | undefined
+
+	constructor(halfLifeMs: number) {
+		this.#halfLifeMs = halfLifeMs
+	}
+
+	/** Adds hits of the minute that starts at `minute`. */
+	add(key: string, hits: number, minute: number): void {
+		this.#landmark ??= minute
+		let exponent = (minute - this.#landmark) / this.#halfLifeMs
+		if (exponent > HIGHEST_EXPONENT) {
+			// By whole half-lives: a power of two changes no digit of a score.
+			const steps = Math.floor(exponent)
+			this.#moveLandmark(this.#landmark, steps)
+			exponent -= steps
+		}
+		this.#scores.set(key, (this.#scores.get(key) ?? 0) + hits * 2 ** exponent)
+	}
+
+	delete(key: string): void {
+		this.#scores.delete(key)
+	}
+
+	/** The highest scores at the moment `now`, ties by key; what has faded to nothing is not listed. */
+	top(limit: number, now: number): { key: string; score: number }[] {
+		const ranking = new Ranking(limit)
+		for (const [key, score] of this.#scores) ranking.offer(key, score)
+		const exponent = ((this.#landmark ?? now) - now) / this.#halfLifeMs
+		// In two steps, for 2^exponent alone can be 0 where the product is not.
+		const half = 2 ** (exponent / 2)
+		return ranking.entries().flatMap(({ key, score }) => {
+			const faded = score * half * half
+			return faded > 0 ? [{ key, score: faded }] : []
+		})
+	}
+
+	#moveLandmark(from: number, steps: number): void {
+		this.#landmark = from + steps * this.#halfLifeMs
+		for (const [key, score] of this.#scores) {
+			const scaled = score * 2 ** -steps
+			if (scaled < FORGOTTEN_BELOW) this.#scores.delete(key)
+			else this.#scores.set(key, scaled)
+		}
+	}
+}
