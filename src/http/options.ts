@@ -1,10 +1,11 @@
-import { expected } from '../errors.ts'
+import { BadInputError, expected } from '../errors.ts'
 
-/** Throws for what is no object, and for a name in `options` that is not known: a misspelt option must not be ignored. */
-export function refuseUnknown(options: unknown, known: readonly string[]): void {
-	if (typeof options !== 'object' || options === null) throw expected('ERR_TALLYMARK_OPTION', 'options', 'an object', options)
+/** Refuses options that nobody knows: a misspelt one would silently do nothing. `names` has every key of the type, which the compiler checks. */
+export function refuseUnknown<Options extends object>(options: Options, names: Record<keyof Required<Options>, true>): void {
+	const code = 'ERR_TALLYMARK_OPTION'
+	if (typeof options !== 'object' || options === null) throw expected(code, 'options', 'an object', options)
 	for (const name of Object.keys(options)) {
-		if (!known.includes(name))
-			throw expected('ERR_TALLYMARK_OPTION', 'options', `an object with no other names than ${known.join(', ')}`, name)
+		if (Object.hasOwn(names, name)) continue
+		throw new BadInputError(code, `Expected \`options\` to have known options (${Object.keys(names).join(', ')}), got \`${name}\``)
 	}
 }

@@ -44,7 +44,7 @@ let ownSecret: KeyObject | undefined
 
 /** Makes a function from a request to the visitor's id of today; undefined where no address is known, so that the hit counts without a visitor. */
 export function anonymousVisitor(options: AnonymousVisitorOptions = {}): (request: VisitorRequest) => string | undefined {
-	refuseUnknown(options, ['secret', 'clock', 'ipv6Prefix', 'site'])
+	refuseUnknown(options, { secret: true, clock: true, ipv6Prefix: true, site: true })
 	const { secret, clock = systemClock, ipv6Prefix = 64, site = '' } = options
 	if (!Number.isInteger(ipv6Prefix) || ipv6Prefix < 1 || ipv6Prefix > 128) {
 		throw expected('ERR_TALLYMARK_OPTION', 'ipv6Prefix', 'an integer from 1 to 128', ipv6Prefix)

@@ -1,0 +1,88 @@
+import { request as httpRequest } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import express, { type Express } from 'express'
+import { onTestFinished, vi } from 'vitest'
+import type { TallymarkError } from '../../../src/errors.ts'
+import type { HitTarget } from '../../../src/http/hit-counter.ts'
+
+export interface Hit {
+	readonly key: string
+	readonly visitor?: string
+	readonly lane?: string
+}
+
+/** A counter that writes down what it is given. */
+export function notebook(): HitTarget & { readonly hits: Hit[]; readonly keys: string[]; readonly errors: TallymarkError[] } {
+	const hits: Hit[] = []
+	const errors: TallymarkError[] = []
+	return {
+		hits,
+		errors,
+		get keys() {
+			return hits.map((hit) => hit.key)
+		},
+		async hit(key, options) {
+			hits.push({ key, ...options })
+		},
+		report(error) {
+			errors.push(error)
+		},
+	}
+}
+
+export interface Answer {
+	readonly status: number
+	readonly headers: NodeJS.Dict<string | string[]>
+	readonly body: string
+}
+
+/** Serves an application on a free port until the test ends; answers a function that sends it a request, with the path as it is given. */
+export async function served(build: (app: Express) => void): Promise<{
+	readonly port: number
+	readonly ask: (path: string, options?: { method?: string; headers?: Record<string, string>; body?: string }) => Promise<Answer>
+}> {
+	const app = express()
+	build(app)
+	const server = app.listen(0, '127.0.0.1')
+	await new Promise((resolve) => server.once('listening', resolve))
+	onTestFinished(() => {
+		server.close()
+		server.closeAllConnections()
+	})
+	const { port } = server.address() as AddressInfo
+	return { port, ask: (path, options) => ask(port, path, options) }
+}
+
+export function ask(
+	port: number,
+	path: string,
+	{ method = 'GET', headers = {}, body }: { method?: string; headers?: Record<string, string>; body?: string } = {},
+): Promise<Answer> {
+	return new Promise((resolve, reject) => {
+		const request = httpRequest({ host: '127.0.0.1', port, path, method, headers, agent: false }, (response) => {
+			let text = ''
+			response.setEncoding('utf8')
+			response.on('data', (piece) => {
+				text += piece
+			})
+			response.on('end', () => resolve({ status: response.statusCode!, headers: response.headers, body: text }))
+			response.on('error', reject)
+		})
+		request.on('error', reject)
+		request.end(body)
+	})
+}
+
+/** Waits until `check` no longer throws: the count is taken after the response, so a client may be there first. */
+export function soon<T>(check: () => T): Promise<T> {
+	return vi.waitFor(check, { timeout: 10_000, interval: 2 })
+}
+
+/** The warnings of this process, from now until the test ends. */
+export function warnings(): (Error & { code?: string })[] {
+	const seen: Error[] = []
+	const listener = (warning: Error) => seen.push(warning)
+	process.on('warning', listener)
+	onTestFinished(() => void process.off('warning', listener))
+	return seen
+}
