@@ -155,7 +155,7 @@ export interface ListReading {
 /** A mark that only one may set while it lives: a cooldown, an idempotency id. */
 export interface Claim {
 	readonly kind: 'cooldown' | 'id'
-	/** The partition of the key that is hit. */
+	/** Where the mark is kept. */
 	readonly partition: number
 	/** A 64-bit hash of what is claimed, as 16 hex digits; raw ids never reach a store. */
 	readonly name: string

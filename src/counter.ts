@@ -1,0 +1,480 @@
+/** The counter: takes hits, answers numbers. Composes the store, the batcher and the cache; what each does is in its own file. */
+import type { Time } from './clock.ts'
+import {
+	type AllView,
+	type CounterView,
+	LaneView,
+	type ListOptions,
+	type ListPage,
+	type Stats,
+	type TopEntry,
+	type TopOptions,
+	type TrendingEntry,
+	type ViewContext,
+} from './counter-view.ts'
+import { ClosedError, isTallymarkError, StoreUnavailableError, TallymarkError } from './errors.ts'
+import { Emitter } from './events.ts'
+import { ReadCache } from './flow/read-cache.ts'
+import type { HitReceipt } from './flow/receipt.ts'
+import { type DropEvent, type FlushEvent, type RetryEvent, WriteBatcher } from './flow/write-batcher.ts'
+import { hashed, hashText } from './hash/murmur64.ts'
+import { partitionOf } from './hash/partition.ts'
+import { checkAt, checkKey, checkLane, checkNames, checkText, checkWhole } from './input.ts'
+import { KeyBudget } from './key-budget.ts'
+import { type CounterOptions, type Settings, settingsOf } from './options.ts'
+import { MemoryStore } from './stores/memory.ts'
+import {
+	type Claim,
+	type Lane,
+	lanes,
+	type MaybePromise,
+	type NodeHealth,
+	type Store,
+	type StoreEvent,
+	type StoreSession,
+} from './stores/store.ts'
+import type { Range } from './time/range.ts'
+import type { SeriesOptions, SeriesPoint } from './time/series.ts'
+import type { Estimate } from './visitors/tracker.ts'
+
+export interface HitOptions {
+	/** Who hits: an opaque string of 1 to 4,096 characters. Never stored as it is by the default tracker. */
+	readonly visitor?: string | undefined
+	/** How many hits this is worth, a safe integer of at least 1. @default 1 */
+	readonly by?: number | undefined
+	/** When it happened: from 1970 to a day ahead. @default now */
+	readonly at?: Time | undefined
+	/** @default 'human' */
+	readonly lane?: Lane | undefined
+	/** Idempotency key: a hit whose id was counted already is not counted again, whatever its key, for `idMemoryMs`. */
+	readonly id?: string | undefined
+}
+
+/** What a counter emits. */
+export interface CounterEvents {
+	/** Something went wrong in the background. Nobody needs to listen: an 'error' without a listener does nothing. */
+	error: TallymarkError
+	/** A batch was stored. */
+	flush: FlushEvent
+	/** An attempt to store failed; the same batch is sent again. */
+	retry: RetryEvent
+	/** Hits are not counted. */
+	drop: DropEvent
+	/** The store lost hits that it had acknowledged, and they can no longer be sent again. */
+	rollback: Extract<StoreEvent, { type: 'rollback' }>
+	/** Which server owns what has changed. */
+	topology: Extract<StoreEvent, { type: 'topology' }>
+}
+
+export interface Health {
+	/** `degraded`: a node is down, or the last attempt to store failed. */
+	readonly status: 'up' | 'degraded' | 'down'
+	readonly store: string
+	readonly nodes: readonly NodeHealth[]
+	/** Keys (per minute and lane) and hits that are not known to be stored. */
+	readonly pendingKeys: number
+	readonly pendingHits: number
+	/** Age of the oldest of them, milliseconds. */
+	readonly oldestPendingMs: number
+	/** Hits refused or lost since the start; each was reported. */
+	readonly dropped: number
+	/** Hits the store lost after acknowledging them; each was reported. */
+	readonly rolledBack: number
+	readonly lastError: TallymarkError | undefined
+}
+
+export interface CloseReport {
+	/** Hits stored while closing. */
+	readonly stored: number
+	/** Hits not known to be stored when the time was up. They are lost with the process. */
+	readonly unstored: number
+}
+
+const hitNames = ['visitor', 'by', 'at', 'lane', 'id']
+const noOptions: HitOptions = Object.freeze({})
+const flushTimeoutMs = 30_000
+const closeTimeoutMs = 10_000
+const attemptTimeoutMs = 15_000
+const readTimeoutMs = 2_000
+/** Keys learnt at a time by a counter with `maxKeys`. */
+const learnPage = 1_000
+
+/** Marks a promise as looked after: whoever does not await a refused hit must not bring the process down. */
+function quietly<T>(promise: Promise<T>): Promise<T> {
+	promise.catch(() => {})
+	return promise
+}
+
+/**
+ * Counts hits on keys.
+ *
+ * `hit()` never throws into a request: it returns a promise, already resolved when batched. A hit that is refused for bad input rejects it and emits
+ * 'error'; nobody needs to catch that. Throws `ERR_TALLYMARK_OPTION` for bad options, MismatchError where the store holds data of other settings.
+ */
+export class Counter<Key extends string = string> implements CounterView<Key>, AsyncDisposable {
+	/** Every key together: the site's own numbers. */
+	readonly all: AllView
+	readonly #settings: Settings
+	readonly #store: Store
+	readonly #session: StoreSession
+	readonly #batcher: WriteBatcher
+	readonly #events = new Emitter<CounterEvents>()
+	readonly #budget: KeyBudget | undefined
+	readonly #views: Readonly<Record<Lane, LaneView<Key>>>
+	readonly #human: LaneView<Key>
+	/** Whether every hit takes the long way. */
+	readonly #unbatched: boolean
+	/** Hits whose mark is being set; close() waits for them. */
+	readonly #claiming = new Set<Promise<HitReceipt>>()
+	#closing: Promise<CloseReport> | undefined
+	#stored = 0
+	#rolledBack = 0
+
+	constructor(options: CounterOptions = {}) {
+		this.#settings = settingsOf(options)
+		const { clock, tracker, batch, cache, unbatched, maxKeys } = this.#settings
+		this.#unbatched = unbatched
+		this.#store = options.store ?? new MemoryStore()
+		this.#session = this.#store.open({ ...this.#settings, writer: newWriter(), report: (event) => this.#told(event) })
+		const { name: storeName, partitions } = this.#store
+		const readings = new ReadCache({ limits: cache, clock, storeName, timeoutMs: readTimeoutMs })
+		this.#batcher = new WriteBatcher({
+			apply: (work) => this.#session.apply(work),
+			storeName,
+			partitions,
+			limits: batch,
+			clock,
+			tracker,
+			attemptTimeoutMs,
+			reports: {
+				flush: (event) => {
+					this.#stored += event.hits
+					this.#emit('flush', event)
+				},
+				retry: (event) => this.#emit('retry', event),
+				drop: (event) => this.#emit('drop', event),
+				error: (error) => this.#failed(error),
+				stored: (work) => readings.stored(work),
+			},
+		})
+		this.#budget = maxKeys === undefined ? undefined : new KeyBudget(maxKeys)
+		const context: ViewContext = {
+			settings: this.#settings,
+			session: this.#session,
+			batcher: this.#batcher,
+			cache: readings,
+			assertOpen: () => this.#assertOpen(),
+		}
+		this.#views = Object.fromEntries(lanes.map((lane) => [lane, new LaneView<Key>(context, lane)])) as Record<Lane, LaneView<Key>>
+		this.#human = this.#views.human
+		this.all = this.#human.all
+		if (this.#budget !== undefined) void this.#learn(this.#budget)
+	}
+
+	/**
+	 * Counts a hit. Batched (the default) it answers at once; with `batch: false` when the hit is stored.
+	 * Rejects with `ERR_TALLYMARK_KEY` or `ERR_TALLYMARK_ARGUMENT` for bad input, ClosedError after `close()`; nothing is counted then.
+	 */
+	hit(key: Key, options?: HitOptions): Promise<HitReceipt> {
+		if (options === undefined && !this.#unbatched) {
+			const receipt = this.#batcher.again(key)
+			if (receipt !== undefined) return receipt
+		}
+		try {
+			return this.#hit(key, options ?? noOptions)
+		} catch (error) {
+			const known = isTallymarkError(error) ? error : new TallymarkError('ERR_TALLYMARK_ARGUMENT', 'A hit failed', { cause: error })
+			this.#failed(known)
+			return quietly(Promise.reject(known))
+		}
+	}
+
+	#hit(key: string, options: HitOptions): Promise<HitReceipt> {
+		this.#assertOpen()
+		const { clock, maxKeyBytes, cooldownMs } = this.#settings
+		checkKey(key, maxKeyBytes)
+		if (options !== noOptions) checkNames('hit', options, hitNames)
+		const { visitor, by = 1, lane = 'human', id } = options
+		const now = clock.now()
+		const at = options.at === undefined ? now : checkAt(options.at, now)
+		if (by !== 1) checkWhole('by', by, 1)
+		if (lane !== 'human') checkLane(lane)
+		if (visitor !== undefined) checkText('visitor', visitor)
+		if (id !== undefined) checkText('id', id)
+		const counted = this.#budget?.admit(key) ?? key
+		const claimed = id !== undefined || (cooldownMs > 0 && visitor !== undefined)
+		const receipt = claimed ? this.#claimed(counted, lane, at, by, visitor, id) : this.#batcher.add(counted, lane, at, by, visitor)
+		if (!this.#unbatched) return receipt
+		return quietly(this.#whenStored(receipt))
+	}
+
+	async #whenStored(receipt: Promise<HitReceipt>): Promise<HitReceipt> {
+		const answer = await receipt
+		if (answer.counted) await this.#batcher.flush(flushTimeoutMs)
+		return answer
+	}
+
+	/** A hit that needs a mark set first: its id, and the visitor's cooldown. */
+	#claimed(key: string, lane: Lane, at: number, by: number, visitor: string | undefined, id: string | undefined): Promise<HitReceipt> {
+		const { cooldownMs, idMemoryMs } = this.#settings
+		const partition = partitionOf(key, this.#store.partitions)
+		const wanted: Claim[] = []
+		if (id !== undefined)
+			wanted.push({ kind: 'id', partition: partitionOf(id, this.#store.partitions), name: nameOf(id), ttlMs: idMemoryMs })
+		// The lengths keep two pairs of key and visitor from reading as one.
+		if (cooldownMs > 0 && visitor !== undefined)
+			wanted.push({ kind: 'cooldown', partition, name: nameOf(`${lane} ${key.length} ${key}${visitor}`), ttlMs: cooldownMs })
+		const add = () => this.#batcher.add(key, lane, at, by, visitor)
+		// What would be refused must not leave a mark: the same hit sent again later is a new one.
+		if (this.#batcher.full) return add()
+		return this.#claimNext(wanted, 0, key, add)
+	}
+
+	#claimNext(wanted: readonly Claim[], index: number, key: string, add: () => Promise<HitReceipt>): Promise<HitReceipt> {
+		const claim = wanted[index]
+		if (claim === undefined) {
+			const receipt = add()
+			return receipt.then((answer) => {
+				if (!answer.counted) for (const each of wanted) this.#release(each)
+				return answer
+			})
+		}
+		const goOn = (mine: boolean): Promise<HitReceipt> => {
+			if (mine) return this.#claimNext(wanted, index + 1, key, add)
+			for (const each of wanted.slice(0, index)) this.#release(each)
+			return Promise.resolve({ counted: false, key, reason: claim.kind === 'id' ? 'duplicate' : 'cooldown' })
+		}
+		const answer = this.#session.claim(claim)
+		if (!(answer instanceof Promise)) return goOn(answer)
+		const receipt = quietly(
+			answer.then(goOn, (cause: unknown) => {
+				const error = isTallymarkError(cause)
+					? cause
+					: new StoreUnavailableError(`The store '${this.#store.name}' could not be asked about a ${claim.kind}`, { cause })
+				this.#failed(error)
+				throw error
+			}),
+		)
+		this.#claiming.add(receipt)
+		const ended = () => this.#claiming.delete(receipt)
+		receipt.then(ended, ended)
+		return receipt
+	}
+
+	#release(claim: Claim): void {
+		const answer: MaybePromise<void> = this.#session.release(claim)
+		// A mark that cannot be taken back ends by itself.
+		if (answer instanceof Promise) answer.catch(() => {})
+	}
+
+	count(key: Key, range?: Range): Promise<number> {
+		return this.#human.count(key, range)
+	}
+
+	uniques(key: Key | readonly Key[], range?: Range): Promise<Estimate> {
+		return this.#human.uniques(key, range)
+	}
+
+	stats(key: Key): Promise<Stats> {
+		return this.#human.stats(key)
+	}
+
+	series(key: Key, options: SeriesOptions): Promise<SeriesPoint[]> {
+		return this.#human.series(key, options)
+	}
+
+	rate(key: Key, options?: { readonly windowMs?: number | undefined }): Promise<number> {
+		return this.#human.rate(key, options)
+	}
+
+	top(options?: TopOptions): Promise<TopEntry[]> {
+		return this.#human.top(options)
+	}
+
+	trending(options?: { readonly limit?: number | undefined }): Promise<TrendingEntry[]> {
+		return this.#human.trending(options)
+	}
+
+	list(options?: ListOptions): Promise<ListPage<Key>> {
+		return this.#human.list(options)
+	}
+
+	/** The reading methods over another lane. Throws `ERR_TALLYMARK_ARGUMENT` for an unknown one. */
+	lane(name: Lane): CounterView<Key> {
+		checkLane(name)
+		return this.#views[name]
+	}
+
+	/** Sets the all-time hits of a key (>= 0), in the human lane: a start value or a correction. Hits before the call are overwritten, hits after it add up. */
+	async set(key: Key, hits: number): Promise<void> {
+		this.#assertOpen()
+		checkKey(key, this.#settings.maxKeyBytes)
+		checkWhole('hits', hits, 0)
+		this.#budget?.learn([key])
+		await this.#batcher.set('human', key, hits)
+	}
+
+	/**
+	 * Forgets every number of a key, in every lane: hits, buckets, visitors, trend. Answers whether there was any. Hits before the call are gone, hits
+	 * after it count anew. The hits of all keys together go down; their visitors are a union, out of which nobody can be taken.
+	 */
+	async delete(key: Key): Promise<boolean> {
+		this.#assertOpen()
+		checkKey(key, this.#settings.maxKeyBytes)
+		const outcome = await this.#batcher.delete(key)
+		this.#budget?.forget(key)
+		return outcome.status !== 'refused' && (outcome.existed ?? true)
+	}
+
+	/** Resolves when everything accepted before the call is stored. Rejects with StoreUnavailableError after `timeoutMs` (default 30 s); nothing is lost by that. */
+	async flush(options: { readonly timeoutMs?: number | undefined } = {}): Promise<void> {
+		this.#assertOpen()
+		checkNames('flush', options, ['timeoutMs'])
+		const { timeoutMs = flushTimeoutMs } = options
+		checkWhole('timeoutMs', timeoutMs, 0, 86_400_000)
+		await this.#batcher.flush(timeoutMs)
+	}
+
+	/** The state of the store's nodes and of what waits. Never rejects: a store that does not answer is down. */
+	async health(): Promise<Health> {
+		const { keys, hits, oldestMs } = this.#batcher.waiting()
+		let nodes: readonly NodeHealth[]
+		try {
+			nodes = await this.#session.health()
+		} catch (error) {
+			nodes = [
+				{ name: this.#store.name, status: 'down', latencyMs: undefined, reason: error instanceof Error ? error.message : String(error) },
+			]
+		}
+		const up = nodes.filter((node) => node.status === 'up').length
+		const { lastError, dropped } = this.#batcher
+		return {
+			status: up === 0 ? 'down' : up < nodes.length || lastError !== undefined ? 'degraded' : 'up',
+			store: this.#store.name,
+			nodes,
+			pendingKeys: keys,
+			pendingHits: hits,
+			oldestPendingMs: oldestMs,
+			dropped,
+			rolledBack: this.#rolledBack,
+			lastError,
+		}
+	}
+
+	/**
+	 * Takes no more hits, stores what waits, and lets go, all within `timeoutMs` (default 10 s). What could not be stored by then is told, never hidden.
+	 * Calling it again gives the same answer.
+	 */
+	close(options: { readonly timeoutMs?: number | undefined } = {}): Promise<CloseReport> {
+		this.#closing ??= this.#close(options)
+		return this.#closing
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		await this.close()
+	}
+
+	async #close(options: { readonly timeoutMs?: number | undefined }): Promise<CloseReport> {
+		checkNames('close', options, ['timeoutMs'])
+		const { timeoutMs = closeTimeoutMs } = options
+		checkWhole('timeoutMs', timeoutMs, 0, 86_400_000)
+		const before = this.#stored
+		const deadline = this.#settings.clock.now() + timeoutMs
+		this.#batcher.seal()
+		try {
+			if (this.#claiming.size > 0) await this.#withTimeLeft(Promise.allSettled(this.#claiming), timeoutMs)
+			await this.#batcher.flush(Math.max(0, deadline - this.#settings.clock.now()))
+		} catch (error) {
+			this.#failed(error as TallymarkError)
+		}
+		const { hits } = this.#batcher.waiting()
+		this.#batcher.stop()
+		try {
+			await this.#withTimeLeft(this.#session.close(), Math.max(100, deadline - this.#settings.clock.now()))
+		} catch (error) {
+			this.#failed(
+				isTallymarkError(error)
+					? error
+					: new StoreUnavailableError(`The store '${this.#store.name}' could not be closed`, { cause: error }),
+			)
+		}
+		return { stored: this.#stored - before, unstored: hits }
+	}
+
+	/** A store that never answers must not keep close() from ending. */
+	async #withTimeLeft(closed: MaybePromise<unknown>, ms: number): Promise<void> {
+		if (!(closed instanceof Promise)) return
+		await new Promise<void>((resolve, reject) => {
+			const timer = this.#settings.clock.setTimer(resolve, ms)
+			closed.then(() => resolve(), reject).finally(() => timer.cancel())
+		})
+	}
+
+	on<Name extends keyof CounterEvents>(name: Name, listener: (event: CounterEvents[Name]) => void): this {
+		this.#events.on(name, listener)
+		return this
+	}
+
+	off<Name extends keyof CounterEvents>(name: Name, listener: (event: CounterEvents[Name]) => void): this {
+		this.#events.off(name, listener)
+		return this
+	}
+
+	#assertOpen(): void {
+		if (this.#closing !== undefined) throw new ClosedError('This counter')
+	}
+
+	#told(event: StoreEvent): void {
+		if (event.type === 'error') this.#failed(event.error)
+		else if (event.type === 'rollback') {
+			this.#rolledBack += event.hits
+			this.#emit('rollback', event)
+		} else this.#emit('topology', event)
+	}
+
+	#failed(error: TallymarkError): void {
+		this.#emit('error', error)
+		try {
+			this.#settings.onError?.(error)
+		} catch {
+			// Whoever is told of errors is the last in the line.
+		}
+	}
+
+	/** A listener that throws must not stop the counting: its error is reported as one. */
+	#emit<Name extends keyof CounterEvents>(name: Name, event: CounterEvents[Name]): void {
+		const thrown = this.#events.emit(name, event)
+		if (thrown !== undefined && name !== 'error')
+			this.#failed(new TallymarkError('ERR_TALLYMARK_ARGUMENT', `A listener of '${name}' threw`, { cause: thrown }))
+	}
+
+	/** Keys that are stored already must not be turned away by `maxKeys`. */
+	async #learn(budget: KeyBudget): Promise<void> {
+		try {
+			for (const lane of lanes) {
+				let after: string | undefined
+				do {
+					const page: { keys: readonly string[]; more: boolean } = await this.#session.list({ lane, prefix: '', limit: learnPage, after })
+					budget.learn(page.keys)
+					after = page.more ? page.keys.at(-1) : undefined
+				} while (after !== undefined && !budget.full)
+			}
+		} catch (error) {
+			this.#failed(
+				isTallymarkError(error) ? error : new StoreUnavailableError('The stored keys could not be read for `maxKeys`', { cause: error }),
+			)
+		}
+	}
+}
+
+/** 64 random bits; never copied, so two processes that were forked from one image are two writers. */
+function newWriter(): string {
+	const bytes = globalThis.crypto.getRandomValues(new Uint8Array(8))
+	return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+}
+
+/** What is claimed, as 16 hex digits. */
+function nameOf(text: string): string {
+	hashText(text)
+	return [hashed[1]!, hashed[0]!].map((half) => (half >>> 0).toString(16).padStart(8, '0')).join('')
+}
