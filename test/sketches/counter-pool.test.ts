@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { isTallymarkError } from '../../src/errors.ts'
 import { CounterPool, HyperLogLog } from '../../src/sketches.ts'
+import { codeOf } from './codes.ts'
 import { ids, randomCoupon, randomFrom } from './ids.ts'
 
 const sorted = (coupons: Iterable<number>) => [...coupons].sort((a, b) => a - b)
@@ -14,16 +14,7 @@ function expectSame(pool: CounterPool, handle: number, model: HyperLogLog) {
 	expect(Buffer.compare(full.toRedis(), model.toRedis())).toBe(0)
 }
 
-/** What the pool must answer for a handle that is not one of its counters. */
-function expectRefused(action: () => unknown) {
-	let code: unknown
-	try {
-		action()
-	} catch (error) {
-		code = isTallymarkError(error) ? error.code : error
-	}
-	expect(code).toBe('ERR_TALLYMARK_SKETCH')
-}
+const expectRefused = (action: () => unknown) => expect(codeOf(action)).toBe('ERR_TALLYMARK_SKETCH')
 
 describe('a counter of a pool', () => {
 	test('answers as a HyperLogLog does, at every step through every shape up to 3,000 visitors', () => {

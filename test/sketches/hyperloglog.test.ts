@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { isTallymarkError } from '../../src/errors.ts'
 import { couponOf, HyperLogLog, isCoupon, preimagesOf, relativeStandardError } from '../../src/sketches.ts'
 import { murmur64Reference } from '../hash/murmur64-reference.ts'
+import { codeOf } from './codes.ts'
 import { ids, randomCoupon, randomFrom } from './ids.ts'
 
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
@@ -13,15 +14,6 @@ function sketchOf(visitors: Iterable<string>): HyperLogLog {
 	const sketch = new HyperLogLog()
 	for (const visitor of visitors) sketch.add(visitor)
 	return sketch
-}
-
-function codeOf(action: () => unknown): string {
-	try {
-		action()
-	} catch (error) {
-		return isTallymarkError(error) ? error.code : `not ours: ${error}`
-	}
-	return 'nothing thrown'
 }
 
 const coupon = fc.tuple(fc.nat(16_383), fc.integer({ min: 1, max: 51 })).map(([index, rank]) => (index << 6) | rank)
