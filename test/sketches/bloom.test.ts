@@ -268,7 +268,7 @@ describe('a counter over another filter', () => {
 	test('takes any object with add and has, methods of a class among them, and nothing else', () => {
 		const counter = fromFilter(new Set<string>())
 		expect([counter.add('a'), counter.add('a'), counter.add('b'), counter.count()]).toEqual([true, false, true, 2])
-		for (const filter of [undefined, {}, { add() {} }])
-			expect(codeOf(() => fromFilter(filter as MembershipFilter))).toBe('ERR_TALLYMARK_SKETCH')
+		const others: unknown[] = [undefined, {}, { add() {} }]
+		for (const filter of others) expect(codeOf(() => fromFilter(filter as MembershipFilter))).toBe('ERR_TALLYMARK_SKETCH')
 	})
 })
