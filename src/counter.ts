@@ -19,7 +19,7 @@ import type { HitReceipt } from './flow/receipt.ts'
 import { type DropEvent, type FlushEvent, type RetryEvent, WriteBatcher } from './flow/write-batcher.ts'
 import { hashed, hashText } from './hash/murmur64.ts'
 import { partitionOf } from './hash/partition.ts'
-import { checkAt, checkKey, checkLane, checkNames, checkText, checkWhole } from './input.ts'
+import { checkAt, checkKey, checkLane, checkNames, checkText, checkWhole, longestText } from './input.ts'
 import { KeyBudget } from './key-budget.ts'
 import { type CounterOptions, type Settings, settingsOf } from './options.ts'
 import { MemoryStore } from './stores/memory.ts'
@@ -122,8 +122,9 @@ export class Counter<Key extends string = string> implements CounterView<Key>, A
 	readonly #budget: KeyBudget | undefined
 	readonly #views: Readonly<Record<Lane, LaneView<Key>>>
 	readonly #human: LaneView<Key>
-	/** Whether every hit takes the long way. */
 	readonly #unbatched: boolean
+	/** Whether most hits can take the short way: nothing is awaited and no mark is set. */
+	readonly #plain: boolean
 	/** Hits whose mark is being set; close() waits for them. */
 	readonly #claiming = new Set<Promise<HitReceipt>>()
 	#closing: Promise<CloseReport> | undefined
@@ -134,6 +135,7 @@ export class Counter<Key extends string = string> implements CounterView<Key>, A
 		this.#settings = settingsOf(options)
 		const { clock, tracker, batch, cache, unbatched, maxKeys } = this.#settings
 		this.#unbatched = unbatched
+		this.#plain = !unbatched && this.#settings.cooldownMs === 0
 		this.#store = options.store ?? new MemoryStore()
 		this.#session = this.#store.open({ ...this.#settings, writer: newWriter(), report: (event) => this.#told(event) })
 		const { name: storeName, partitions } = this.#store
@@ -176,8 +178,10 @@ export class Counter<Key extends string = string> implements CounterView<Key>, A
 	 * Rejects with `ERR_TALLYMARK_KEY` or `ERR_TALLYMARK_ARGUMENT` for bad input, ClosedError after `close()`; nothing is counted then.
 	 */
 	hit(key: Key, options?: HitOptions): Promise<HitReceipt> {
-		if (options === undefined && !this.#unbatched) {
-			const receipt = this.#batcher.again(key)
+		if (this.#plain) {
+			// A hit, now, on a key that waits already: everything that could be wrong with it was checked when the key came first.
+			const receipt =
+				options === undefined ? this.#batcher.again(key) : onlyVisitor(options) ? this.#batcher.againBy(key, options.visitor) : undefined
 			if (receipt !== undefined) return receipt
 		}
 		try {
@@ -465,6 +469,20 @@ export class Counter<Key extends string = string> implements CounterView<Key>, A
 			)
 		}
 	}
+}
+
+/** Whether the options say who hits and nothing else that matters. Names nobody knows are caught on the long way, with the first hit of a key. */
+function onlyVisitor(options: HitOptions): options is { readonly visitor: string } {
+	const { visitor } = options
+	return (
+		typeof visitor === 'string' &&
+		visitor !== '' &&
+		visitor.length <= longestText &&
+		options.by === undefined &&
+		options.at === undefined &&
+		options.lane === undefined &&
+		options.id === undefined
+	)
 }
 
 /** 64 random bits; never copied, so two processes that were forked from one image are two writers. */

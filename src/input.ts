@@ -60,10 +60,13 @@ export function checkWhole(name: string, value: unknown, least: number, most: nu
 	}
 }
 
-/** Throws `ERR_TALLYMARK_ARGUMENT` unless `value` is a well-formed string of 1 to 4,096 characters. */
+/** Characters of a visitor or an id. */
+export const longestText = 4_096
+
+/** Throws `ERR_TALLYMARK_ARGUMENT` unless `value` is a string of 1 to 4,096 characters. */
 export function checkText(name: string, value: unknown): asserts value is string {
 	if (typeof value !== 'string' || value === '' || value.length > 4_096)
-		throw expected('ERR_TALLYMARK_ARGUMENT', name, 'a string of 1 to 4096 characters', value)
+		throw expected('ERR_TALLYMARK_ARGUMENT', name, `a string of 1 to ${longestText} characters`, value)
 }
 
 /** Refuses names that nobody knows in the options of a call. */

@@ -185,6 +185,21 @@ export class WriteBatcher {
 		return entry.receipt
 	}
 
+	/** The same by a visitor, where the entry has visitors already and nothing would be refused. */
+	againBy(key: string, visitor: string): Promise<HitReceipt> | undefined {
+		const now = this.#clock.now()
+		const slab = this.#current
+		if (now >= slab.until || now < slab.minute || this.full) return undefined
+		const entry = slab.entries.get(key)
+		if (entry?.visitors === undefined) return undefined
+		entry.hits += 1
+		if (entry.visitors.add(visitor)) {
+			entry.units += 1
+			this.#units += 1
+		}
+		return entry.receipt
+	}
+
 	/** Takes no more hits by `again`; `add` is not called any more. What waits can still be flushed. */
 	seal(): void {
 		this.#current = new Slab('human', Number.NEGATIVE_INFINITY, this.#channels.length)
