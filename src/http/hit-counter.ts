@@ -10,8 +10,9 @@ import { refuseUnknown } from './options.ts'
 
 /** What is asked of a counter; `Counter` is one. */
 export interface HitTarget {
+	/** Whoever takes hits reports what becomes of them: a rejection is not looked at here, for a `Counter` has told its 'error' listeners already. */
 	hit(key: string, options?: { visitor?: string; lane?: Lane }): Promise<unknown>
-	/** Takes an error that nobody waits for: a `Counter` hands it to `onError` and its 'error' listeners. Without it, the first error is a process warning. */
+	/** Takes an error of the functions in the options, which nobody waits for. Without it, the first one is a process warning. */
 	report?(error: TallymarkError): void
 }
 
@@ -97,7 +98,7 @@ export function hitCounting<Request, Response>(
 				const who = visitor ? asked('visitor', () => visitor(request)) : undefined
 				const kind = typeof lane === 'function' ? asked('lane', () => lane(request)) : lane
 				const hit = counter.hit(page, { ...(who !== undefined && { visitor: who }), ...(kind !== undefined && { lane: kind }) })
-				hit.catch((error: unknown) => report(counter, error))
+				hit.catch(() => {})
 			} catch (error) {
 				report(counter, error)
 			}

@@ -3,6 +3,7 @@ import express from 'express'
 import { describe, expect, it } from 'vitest'
 import { TallymarkError } from '../../src/errors.ts'
 import { anonymousVisitor, hitCounter, keyOfPath } from '../../src/express.ts'
+import { Counter } from '../../src/index.ts'
 import { notebook, served, soon, warnings } from './support/served.ts'
 
 const secret = 'a secret of more than 16 bytes'
@@ -230,22 +231,42 @@ describe('hitCounter: nothing here reaches the response', () => {
 		expect(counter.hits).toEqual([])
 	})
 
-	it('so does a hit that fails, at once or later, and a report that fails ends there', async () => {
-		const refusal = new TallymarkError('ERR_TALLYMARK_KEY', 'too long')
+	it('a hit that rejects has been reported by the counter; one that throws is reported to it, and a report that fails ends there', async () => {
 		const errors: unknown[] = []
 		const report = (error: unknown) => {
 			errors.push(error)
 			bang()
 		}
+		let rejected = 0
+		const reject = () => {
+			rejected++
+			return Promise.reject(new TallymarkError('ERR_TALLYMARK_KEY', 'too long'))
+		}
 		const { ask } = await served((app) => {
-			app.use('/a', hitCounter({ counter: { hit: () => Promise.reject(refusal), report } }))
+			app.use('/a', hitCounter({ counter: { hit: reject, report } }))
 			app.use('/b', hitCounter({ counter: { hit: bang, report } }))
 			app.use((_request, response) => void response.send('hello'))
 		})
 		expect((await ask('/a')).body).toBe('hello')
-		await soon(() => expect(errors).toEqual([refusal]))
+		await soon(() => expect(rejected).toBe(1))
 		expect((await ask('/b')).body).toBe('hello')
-		await soon(() => expect(errors[1]).toMatchObject({ code: 'ERR_TALLYMARK_ARGUMENT', message: 'A hit failed: on purpose' }))
+		await soon(() => expect(errors).toHaveLength(1))
+		expect(errors[0]).toMatchObject({ code: 'ERR_TALLYMARK_ARGUMENT', message: 'A hit failed: on purpose' })
+	})
+
+	it('a Counter tells its listeners of a key that it refuses, once', async () => {
+		const errors: TallymarkError[] = []
+		const counter = new Counter({ maxKeyBytes: 64, onError: (error) => errors.push(error) })
+		const { ask } = await served((app) => {
+			app.use(hitCounter({ counter, key: (request) => request.path }))
+			app.use((_request, response) => void response.send('hello'))
+		})
+		expect((await ask(`/${'x'.repeat(100)}`)).body).toBe('hello')
+		await ask('/page')
+		await soon(async () => expect(await counter.count('/page')).toBe(1))
+		expect(errors).toMatchObject([{ code: 'ERR_TALLYMARK_KEY' }])
+		expect(await counter.all.count()).toBe(1)
+		await counter.close()
 	})
 
 	it('warns once where the counter takes no errors', async () => {

@@ -1,0 +1,41 @@
+/** A graceful stop: no request that was answered is forgotten. */
+import type { Server } from 'node:http'
+import type { Counter } from '../../src/index.ts'
+
+export interface Totals {
+	/** Hits on all pages; undefined where the store could not be asked any more. */
+	readonly hits: number | undefined
+	readonly pages: number | undefined
+	/** Hits that could not be stored in time. */
+	readonly unstored: number
+}
+
+/** Stops listening, lets running requests finish, and then closes the counter: requests first, for each of them may still count. */
+export async function stop(server: Server, counter: Counter, deadlineMs = 10_000): Promise<Totals> {
+	await closeServer(server, deadlineMs)
+	const [hits, pages] = await Promise.all([counter.all.count(), pagesOf(counter)]).catch(() => [undefined, undefined])
+	const { unstored } = await counter.close({ timeoutMs: deadlineMs })
+	return { hits, pages, unstored }
+}
+
+/** Resolves when the last connection is closed: at once where it is idle, after its response where it is not, in any case at the deadline. */
+async function closeServer(server: Server, deadlineMs: number): Promise<void> {
+	const closed = new Promise((resolve) => server.close(resolve))
+	// Node closes the idle connections once, when it stops listening; those that become idle later would stay until they time out.
+	const sweep = setInterval(() => server.closeIdleConnections(), 20)
+	const deadline = setTimeout(() => server.closeAllConnections(), deadlineMs)
+	await closed
+	clearInterval(sweep)
+	clearTimeout(deadline)
+}
+
+async function pagesOf(counter: Counter): Promise<number> {
+	let pages = 0
+	let cursor: string | undefined
+	do {
+		const page = await counter.list({ limit: 1_000, ...(cursor !== undefined && { cursor }) })
+		pages += page.keys.length
+		cursor = page.cursor
+	} while (cursor !== undefined)
+	return pages
+}
