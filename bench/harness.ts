@@ -92,6 +92,8 @@ export async function compare(options: CompareOptions, contenders: readonly Cont
 async function allocated(contender: Contender, operations: number): Promise<number | undefined> {
 	if (globalThis.gc === undefined) return undefined
 	await contender.prepare?.()
+	// Twice: the first leaves pages to be swept, which would look like memory given back by the run.
+	globalThis.gc()
 	globalThis.gc()
 	const before = process.memoryUsage()
 	const pending = contender.run(operations)

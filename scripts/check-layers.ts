@@ -16,7 +16,7 @@ const floors: readonly (readonly string[])[] = [
 	['cli/', 'testing/'],
 	['http/'],
 	['counter*'],
-	['options'],
+	['options', 'input', 'key-budget'],
 	['flow/'],
 	['stores/'],
 	['visitors/'],
