@@ -4,8 +4,9 @@
  * `has` is never false for a visitor that was added, and true for one that was not with at most `errorRate`, as long as no more than `capacity` were
  * added (Bloom 1970; the share of bits set is then one half). Some new visitors are therefore taken for seen ones, and a plain count of the new ones
  * falls short: at 1 % by 0.17 % when full, by 23 % at four times the capacity. {@link Bloom.count} makes up for it: a visitor that is found new when a
- * share f of the bits is set stands for 1 / (1 - f^k) of its kind, the inverse of its chance. Measured RMS error 0.02 % when full and 0.05 % at four
- * times the capacity. After a union, of which the weights cannot be known, it starts from the estimate by the share of bits set (0.1 %).
+ * share f of the bits is set stands for 1 / (1 - f^k) of its kind, the inverse of its chance. RMS error measured on
+ * filters for 100,000: 0.013 % when full, 0.11 % at four times the capacity (on filters for 10,000 three to four times that). After a union, of which
+ * the weights cannot be known, it starts from the estimate by the share of bits set: 0.07 % and 0.14 %.
  *
  * The bits lie as SETBIT puts them (the first is the highest of the first byte), so that the bytes are a Redis bitmap, and BITOP OR is the union.
  * The k places of a visitor come from the two halves of one 64-bit hash (Dillinger and Manolios's enhanced double hashing, 2004). The hash is public:
@@ -76,12 +77,12 @@ export class Bloom {
 		let fresh = 0
 		for (let i = 1; i <= hashes; i++) {
 			const bit = ((place >>> 0) * scale) >>> 0
-			const mask = 0x80 >>> (bit & 7)
-			const byte = bytes[bit >>> 3]!
-			if ((byte & mask) === 0) {
-				bytes[bit >>> 3] = byte | mask
-				fresh++
-			}
+			const at = bit >>> 3
+			const shift = ~bit & 7
+			const byte = bytes[at]!
+			// No branch: in a filter half full it would be guessed wrong every other time.
+			fresh += (~byte >>> shift) & 1
+			bytes[at] = byte | (1 << shift)
 			place = (place + step) | 0
 			step = (step + i) | 0
 		}
