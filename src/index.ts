@@ -23,5 +23,10 @@ export type * from './stores/store.ts'
 export { type Granularity, type Level, startOf } from './time/granularity.ts'
 export type { Range } from './time/range.ts'
 export type { SeriesOptions, SeriesPoint } from './time/series.ts'
+// With other measures than the names of `uniques` stand for.
+export { BloomTracker } from './visitors/bloom.ts'
+export { ExactTracker } from './visitors/exact.ts'
+export { HyperLogLogTracker } from './visitors/hyperloglog.ts'
+export { type PluggedFilterOptions, pluggedFilter } from './visitors/plugged-filter.ts'
 // The port, for other ways to tell visitors apart.
 export type { Estimate, VisitorDelta, VisitorSketch, VisitorTracker } from './visitors/tracker.ts'

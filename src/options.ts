@@ -181,7 +181,7 @@ function trackerOf(uniques: NonNullable<CounterOptions['uniques']>): VisitorTrac
 	if (uniques === false) return undefined
 	if (typeof uniques === 'string') return createTracker(uniques)
 	if (typeof uniques?.delta !== 'function' || typeof uniques.sketch !== 'function' || typeof uniques.kind !== 'string') {
-		throw expected(code, 'uniques', "false, 'set', 'hyperloglog' or a visitor tracker", uniques)
+		throw expected(code, 'uniques', "false, 'set', 'hyperloglog', 'bloom' or a visitor tracker", uniques)
 	}
 	return uniques
 }

@@ -7,7 +7,7 @@
 import { BadInputError, expected, MismatchError, StoreRefusedError } from '../errors.ts'
 import { partitionOf } from '../hash/partition.ts'
 import { granularities, type Level, lengthMs } from '../time/granularity.ts'
-import type { VisitorSketch, VisitorTracker } from '../visitors/tracker.ts'
+import type { VisitorTracker } from '../visitors/tracker.ts'
 import type { MemoryBucket } from './memory-bucket.ts'
 import { MemoryClaims } from './memory-claims.ts'
 import { MemoryLane } from './memory-lane.ts'
@@ -202,9 +202,10 @@ class MemorySession implements StoreSession {
 		const now = this.#now()
 		const tracker = this.#tracker()
 		const lane = this.#namespace.lane(name)
-		const visitorsOf = (bucket: MemoryBucket) => (keys === 'all' ? bucket.allVisitors : keys.map((key) => bucket.visitors.get(key)))
+		const visitorsOf = (bucket: MemoryBucket) =>
+			(keys === 'all' ? bucket.allVisitors : keys.map((key) => bucket.visitors.get(key))).filter((sketch) => sketch !== undefined)
 		return {
-			sketches: groups.map((buckets) => union(tracker, lane.living(buckets, now).flatMap(visitorsOf))),
+			sketches: groups.map((buckets) => tracker.union(lane.living(buckets, now).flatMap(visitorsOf))),
 			servedBy: SERVED_BY,
 		}
 	}
@@ -286,29 +287,7 @@ function sums(buckets: readonly MemoryBucket[]): ReadonlyMap<string, number> {
 function countUnion(tracker: VisitorTracker, buckets: readonly MemoryBucket[], key: string): number {
 	const sketches = buckets.flatMap((bucket) => bucket.visitors.get(key) ?? [])
 	if (sketches.length === 1) return sketches[0]!.estimate().value
-	const together = tracker.sketch()
-	for (const sketch of sketches) together.merge(sketch)
-	const { value } = together.estimate()
-	together.release()
-	return value
-}
-
-/** A sketch of its own with the visitors of all of them. Loaded, for a loaded sketch takes no place in a pool: the reader may just drop it. */
-function union(tracker: VisitorTracker, sketches: readonly (VisitorSketch | undefined)[]): VisitorSketch {
-	let result: VisitorSketch | undefined
-	for (const sketch of sketches) {
-		if (sketch === undefined) continue
-		if (result === undefined) result = tracker.load(sketch.save())
-		else result.merge(sketch)
-	}
-	return result ?? nobody(tracker)
-}
-
-function nobody(tracker: VisitorTracker): VisitorSketch {
-	const sketch = tracker.sketch()
-	const empty = tracker.load(sketch.save())
-	sketch.release()
-	return empty
+	return tracker.union(sketches).estimate().value
 }
 
 /** Throws MismatchError at the first setting in which two counters of a namespace differ. */

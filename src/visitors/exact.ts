@@ -22,6 +22,12 @@ export class ExactTracker implements VisitorTracker {
 		for (const visitor of decode(bytes)) sketch.visitors.add(visitor)
 		return sketch
 	}
+
+	union(sketches: readonly VisitorSketch[]): ExactSketch {
+		const union = new ExactSketch()
+		for (const each of sketches) union.merge(each)
+		return union
+	}
 }
 
 /** Who came between two cuts; a store of ids reads `visitors`. */

@@ -38,6 +38,12 @@ export class HyperLogLogTracker implements VisitorTracker {
 		return sketch
 	}
 
+	union(sketches: readonly VisitorSketch[]): VisitorSketch {
+		const union = new LooseSketch()
+		for (const each of sketches) union.merge(each)
+		return union
+	}
+
 	/** Bytes of all sketches in the pool, room kept for more included. */
 	get bytes(): number {
 		return this.#pool.bytes

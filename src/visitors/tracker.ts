@@ -43,4 +43,6 @@ export interface VisitorTracker {
 	sketch(): VisitorSketch
 	/** The sketch that {@link VisitorSketch.save} gave as bytes; throws `ERR_TALLYMARK_SKETCH` for anything else. */
 	load(bytes: Uint8Array): VisitorSketch
+	/** A sketch of its own with everyone in `sketches`, which stay as they are. It may be dropped without a release. */
+	union(sketches: readonly VisitorSketch[]): VisitorSketch
 }

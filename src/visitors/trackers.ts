@@ -1,5 +1,6 @@
 /** The trackers by the names that the `uniques` option takes. */
 import { expected } from '../errors.ts'
+import { BloomTracker } from './bloom.ts'
 import { ExactTracker } from './exact.ts'
 import { HyperLogLogTracker } from './hyperloglog.ts'
 import type { VisitorTracker } from './tracker.ts'
@@ -7,6 +8,7 @@ import type { VisitorTracker } from './tracker.ts'
 const makers = {
 	set: () => new ExactTracker(),
 	hyperloglog: () => new HyperLogLogTracker(),
+	bloom: () => new BloomTracker(),
 } satisfies Record<string, () => VisitorTracker>
 
 /** A tracker that comes with the package. */

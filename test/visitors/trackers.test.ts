@@ -19,7 +19,8 @@ describe.each(trackerNames)('the %s tracker', (name) => {
 	const tracker = createTracker(name)
 
 	test('is named after its kind', () => {
-		expect(tracker.kind).toBe(name)
+		// A Bloom filter's kind tells its shape too: two shapes cannot be united.
+		expect(tracker.kind.split(':')[0]).toBe(name)
 	})
 
 	test('starts with nobody, and says so exactly', () => {
@@ -73,7 +74,10 @@ describe.each(trackerNames)('the %s tracker', (name) => {
 			const rightBefore = right.save()
 			left.merge(right)
 			const union = filled(tracker, [...numbered(0, a), ...numbered(a >> 1, a + b)])
-			expect(left.estimate()).toEqual(union.estimate())
+			const { value, error } = union.estimate()
+			// Registers and sets are equal; a union of Bloom filters is counted by its share of bits set, an addition one by one better.
+			if (name === 'bloom') expect(Math.abs(left.estimate().value - value)).toBeLessThanOrEqual(4 * error * value)
+			else expect(left.estimate()).toEqual(union.estimate())
 			expect(right.save()).toEqual(rightBefore)
 		}
 	})
