@@ -1,9 +1,10 @@
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import { entries } from '../../tsup.config.ts'
 import { type Consumer, createConsumer } from './support/consumer.ts'
 import { findNode } from './support/nodes.ts'
+import { checkout } from './support/pack.ts'
 
 const names = entries.map((name) => (name === 'index' ? 'tallymark' : `tallymark/${name}`))
 
@@ -22,8 +23,8 @@ const printed = JSON.stringify([1, { value: 1, exact: true, error: 0 }])
 let esm: Consumer
 let cjs: Consumer
 beforeAll(() => {
-	esm = createConsumer(inject('tarball'), 'module')
-	cjs = createConsumer(inject('tarball'), 'commonjs')
+	esm = createConsumer(inject('packed'), 'module')
+	cjs = createConsumer(inject('packed'), 'commonjs')
 	esm.write('main.js', `import { Counter } from 'tallymark'\n${program}`)
 	cjs.write('main.js', `const { Counter } = require('tallymark')\n${program}`)
 })
@@ -82,6 +83,21 @@ describe('TypeScript without skipLibCheck counts a hit', () => {
 		consumer().compile(out, [`${out}.ts`], options)
 		expect(consumer().node(`${out}/${out}.js`)).toBe(printed)
 	})
+})
+
+test('the published types stop the mistakes that those of the sources stop', () => {
+	const dir = join(checkout, 'test/types')
+	const files = readdirSync(dir).map((file) => `types/${file}`)
+	for (const consumer of [esm, cjs]) {
+		for (const file of files) {
+			const source = readFileSync(join(checkout, 'test', file), 'utf8')
+			consumer.write(
+				file,
+				source.replace(/'\.\.\/\.\.\/src\/(\w+)\.ts'/g, (_, name) => (name === 'index' ? "'tallymark'" : `'tallymark/${name}'`)),
+			)
+		}
+		consumer.compile('types', files, { module: 'NodeNext', noEmit: true })
+	}
 })
 
 describe('errors', () => {

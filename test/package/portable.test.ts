@@ -8,7 +8,7 @@ import { type Consumer, createConsumer } from './support/consumer.ts'
 
 let consumer: Consumer
 beforeAll(() => {
-	consumer = createConsumer(inject('tarball'), 'module')
+	consumer = createConsumer(inject('packed'), 'module')
 })
 afterAll(() => consumer?.remove())
 

@@ -3,7 +3,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { checkout } from './pack.ts'
+import { checkout, type Packed } from './pack.ts'
 import { run } from './run.ts'
 
 export interface Consumer {
@@ -17,14 +17,15 @@ export interface Consumer {
 }
 
 /** Makes the project; its JavaScript is of that kind. */
-export function createConsumer(tarball: string, type: 'module' | 'commonjs'): Consumer {
+export function createConsumer(packed: Packed, type: 'module' | 'commonjs'): Consumer {
+	if ('failure' in packed) throw new Error(`The package could not be built: ${packed.failure}`)
 	const dir = mkdtempSync(join(tmpdir(), `tallymark-${type}-`))
 	const write = (file: string, text: string) => {
 		mkdirSync(dirname(join(dir, file)), { recursive: true })
 		writeFileSync(join(dir, file), text)
 	}
 	write('package.json', JSON.stringify({ name: 'consumer', version: '1.0.0', private: true, type }))
-	run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', tarball], dir)
+	run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', packed.tarball], dir)
 	return {
 		dir,
 		write,
