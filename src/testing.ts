@@ -9,3 +9,4 @@ export {
 	type StoreOperation,
 } from './testing/faulty-store.ts'
 export { ManualClock } from './testing/manual-clock.ts'
+export { type ContractCase, type StoreContractOptions, type StoreUnderTest, storeContract } from './testing/store-contract.ts'
