@@ -424,6 +424,11 @@ export class Counter<Key extends string = string> implements CounterView<Key>, A
 		return this
 	}
 
+	/** Tells the 'error' listeners and `onError` of a failure around the counting; middleware does so. Never throws. */
+	report(error: TallymarkError): void {
+		this.#failed(error)
+	}
+
 	#assertOpen(): void {
 		if (this.#closing !== undefined) throw new ClosedError('This counter')
 	}
