@@ -60,7 +60,7 @@ export class MemoryStore implements Store {
 	}
 
 	/** Throws MismatchError when the namespace was opened with another tracker, `uniquesPer`, retention or half-life, unless that was left unused. */
-	open(settings: SessionSettings): StoreSession {
+	open(settings: SessionSettings): MemorySession {
 		let namespace = this.#namespaces.get(settings.namespace)
 		if (namespace === undefined || !namespace.inUse) {
 			namespace = new Namespace(this.partitions, settings)
