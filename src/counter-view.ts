@@ -349,7 +349,7 @@ export class LaneView<Key extends string = string> implements CounterView<Key> {
 		checkNames('rate', options, ['windowMs'])
 		const { windowMs = lengthMs.minute } = options
 		const { retention } = this.#context.settings
-		if (retention.minute === 0)
+		if (retention.minute < lengthMs.minute)
 			throw new BadInputError(
 				'ERR_TALLYMARK_RANGE',
 				'Expected a counter that keeps minutes (`retention.minute`) for rate(), got one that does not',

@@ -14,6 +14,7 @@ import {
 } from './counter-view.ts'
 import { ClosedError, isTallymarkError, StoreUnavailableError, TallymarkError } from './errors.ts'
 import { Emitter } from './events.ts'
+import { inTime } from './flow/in-time.ts'
 import { ReadCache } from './flow/read-cache.ts'
 import type { HitReceipt } from './flow/receipt.ts'
 import { type DropEvent, type FlushEvent, type RetryEvent, WriteBatcher } from './flow/write-batcher.ts'
@@ -127,7 +128,10 @@ export class Counter<Key extends string = string> implements CounterView<Key>, A
 	readonly #plain: boolean
 	/** Hits whose mark is being set; close() waits for them. */
 	readonly #claiming = new Set<Promise<HitReceipt>>()
+	/** The stored keys could not be read for `maxKeys`, and are when the store answers again. */
+	#unlearnt = false
 	#closing: Promise<CloseReport> | undefined
+	#closed = false
 	#stored = 0
 	#rolledBack = 0
 
@@ -156,7 +160,10 @@ export class Counter<Key extends string = string> implements CounterView<Key>, A
 				retry: (event) => this.#emit('retry', event),
 				drop: (event) => this.#emit('drop', event),
 				error: (error) => this.#failed(error),
-				stored: (work) => readings.stored(work),
+				stored: (work) => {
+					readings.stored(work)
+					if (this.#unlearnt) void this.#learn()
+				},
 			},
 		})
 		this.#budget = maxKeys === undefined ? undefined : new KeyBudget(maxKeys)
@@ -170,7 +177,7 @@ export class Counter<Key extends string = string> implements CounterView<Key>, A
 		this.#views = Object.fromEntries(lanes.map((lane) => [lane, new LaneView<Key>(context, lane)])) as Record<Lane, LaneView<Key>>
 		this.#human = this.#views.human
 		this.all = this.#human.all
-		if (this.#budget !== undefined) void this.#learn(this.#budget)
+		if (this.#budget !== undefined) void this.#learn()
 	}
 
 	/**
@@ -178,13 +185,13 @@ export class Counter<Key extends string = string> implements CounterView<Key>, A
 	 * Rejects with `ERR_TALLYMARK_KEY` or `ERR_TALLYMARK_ARGUMENT` for bad input, ClosedError after `close()`; nothing is counted then.
 	 */
 	hit(key: Key, options?: HitOptions): Promise<HitReceipt> {
-		if (this.#plain) {
-			// A hit, now, on a key that waits already: everything that could be wrong with it was checked when the key came first.
-			const receipt =
-				options === undefined ? this.#batcher.again(key) : onlyVisitor(options) ? this.#batcher.againBy(key, options.visitor) : undefined
-			if (receipt !== undefined) return receipt
-		}
 		try {
+			if (this.#plain) {
+				// A hit, now, on a key that waits already: everything that could be wrong with it was checked when the key came first.
+				const receipt =
+					options === undefined ? this.#batcher.again(key) : onlyVisitor(options) ? this.#batcher.againBy(key, options.visitor) : undefined
+				if (receipt !== undefined) return receipt
+			}
 			return this.#hit(key, options ?? noOptions)
 		} catch (error) {
 			const known = isTallymarkError(error) ? error : new TallymarkError('ERR_TALLYMARK_ARGUMENT', 'A hit failed', { cause: error })
@@ -207,19 +214,22 @@ export class Counter<Key extends string = string> implements CounterView<Key>, A
 		if (id !== undefined) checkText('id', id)
 		const counted = this.#budget?.admit(key) ?? key
 		const claimed = id !== undefined || (cooldownMs > 0 && visitor !== undefined)
-		const receipt = claimed ? this.#claimed(counted, lane, at, by, visitor, id) : this.#batcher.add(counted, lane, at, by, visitor)
+		const receipt = claimed
+			? this.#claimed(this.#claims(key, lane, visitor, id), counted, lane, at, by, visitor)
+			: this.#batcher.add(counted, lane, at, by, visitor)
 		if (!this.#unbatched) return receipt
 		return quietly(this.#whenStored(receipt))
 	}
 
 	async #whenStored(receipt: Promise<HitReceipt>): Promise<HitReceipt> {
 		const answer = await receipt
-		if (answer.counted) await this.#batcher.flush(flushTimeoutMs)
+		// Its own partition only: one that cannot be reached holds up no other.
+		if (answer.counted) await this.#batcher.flush(flushTimeoutMs, partitionOf(answer.key, this.#store.partitions))
 		return answer
 	}
 
-	/** A hit that needs a mark set first: its id, and the visitor's cooldown. */
-	#claimed(key: string, lane: Lane, at: number, by: number, visitor: string | undefined, id: string | undefined): Promise<HitReceipt> {
+	/** The marks of a hit: its id, and the visitor's cooldown on the key, which may be counted under another. */
+	#claims(key: string, lane: Lane, visitor: string | undefined, id: string | undefined): Claim[] {
 		const { cooldownMs, idMemoryMs } = this.#settings
 		const partition = partitionOf(key, this.#store.partitions)
 		const wanted: Claim[] = []
@@ -228,10 +238,15 @@ export class Counter<Key extends string = string> implements CounterView<Key>, A
 		// The lengths keep two pairs of key and visitor from reading as one.
 		if (cooldownMs > 0 && visitor !== undefined)
 			wanted.push({ kind: 'cooldown', partition, name: nameOf(`${lane} ${key.length} ${key}${visitor}`), ttlMs: cooldownMs })
-		const add = () => this.#batcher.add(key, lane, at, by, visitor)
-		// What would be refused must not leave a mark: the same hit sent again later is a new one.
-		if (this.#batcher.full) return add()
-		return this.#claimNext(wanted, 0, key, add)
+		return wanted
+	}
+
+	/** A hit that needs marks set first. */
+	#claimed(wanted: readonly Claim[], key: string, lane: Lane, at: number, by: number, visitor: string | undefined): Promise<HitReceipt> {
+		// What would be refused must not leave a mark: the same hit sent again later is a new one. Hits that wait for their marks wait in memory too.
+		if (this.#claiming.size >= this.#settings.batch.maxPendingKeys || this.#batcher.refuses(key, lane, at, visitor))
+			return this.#batcher.refuse(key, by)
+		return this.#claimNext(wanted, 0, key, () => this.#batcher.add(key, lane, at, by, visitor))
 	}
 
 	#claimNext(wanted: readonly Claim[], index: number, key: string, add: () => Promise<HitReceipt>): Promise<HitReceipt> {
@@ -248,17 +263,28 @@ export class Counter<Key extends string = string> implements CounterView<Key>, A
 			for (const each of wanted.slice(0, index)) this.#release(each)
 			return Promise.resolve({ counted: false, key, reason: claim.kind === 'id' ? 'duplicate' : 'cooldown' })
 		}
-		const answer = this.#session.claim(claim)
+		const failed = (cause: unknown): Promise<HitReceipt> => {
+			// Nobody knows whether the mark was set. It is taken back, with those before it: the hit, sent again, must not be taken for its own double.
+			for (const each of wanted.slice(0, index + 1)) this.#release(each)
+			const error = isTallymarkError(cause)
+				? cause
+				: new StoreUnavailableError(`The store '${this.#store.name}' could not be asked about a ${claim.kind}`, { cause })
+			this.#failed(error)
+			return quietly(Promise.reject(error))
+		}
+		let answer: MaybePromise<boolean>
+		try {
+			answer = this.#session.claim(claim)
+		} catch (error) {
+			return failed(error)
+		}
 		if (!(answer instanceof Promise)) return goOn(answer)
-		const receipt = quietly(
-			answer.then(goOn, (cause: unknown) => {
-				const error = isTallymarkError(cause)
-					? cause
-					: new StoreUnavailableError(`The store '${this.#store.name}' could not be asked about a ${claim.kind}`, { cause })
-				this.#failed(error)
-				throw error
-			}),
-		)
+		const tooLate = () =>
+			new StoreUnavailableError(`The store '${this.#store.name}' did not answer about a ${claim.kind} within ${attemptTimeoutMs} ms`)
+		const late = (mine: boolean) => {
+			if (mine) this.#release(claim)
+		}
+		const receipt = quietly(inTime(this.#settings.clock, answer, attemptTimeoutMs, tooLate, late).then(goOn, failed))
 		this.#claiming.add(receipt)
 		const ended = () => this.#claiming.delete(receipt)
 		receipt.then(ended, ended)
@@ -266,9 +292,11 @@ export class Counter<Key extends string = string> implements CounterView<Key>, A
 	}
 
 	#release(claim: Claim): void {
-		const answer: MaybePromise<void> = this.#session.release(claim)
 		// A mark that cannot be taken back ends by itself.
-		if (answer instanceof Promise) answer.catch(() => {})
+		try {
+			const answer: MaybePromise<void> = this.#session.release(claim)
+			if (answer instanceof Promise) answer.catch(() => {})
+		} catch {}
 	}
 
 	count(key: Key, range?: Range): Promise<number> {
@@ -325,8 +353,9 @@ export class Counter<Key extends string = string> implements CounterView<Key>, A
 	async delete(key: Key): Promise<boolean> {
 		this.#assertOpen()
 		checkKey(key, this.#settings.maxKeyBytes)
-		const outcome = await this.#batcher.delete(key)
+		// At once: hits that come after the call make it a new key.
 		this.#budget?.forget(key)
+		const outcome = await this.#batcher.delete(key)
 		return outcome.status !== 'refused' && (outcome.existed ?? true)
 	}
 
@@ -342,14 +371,7 @@ export class Counter<Key extends string = string> implements CounterView<Key>, A
 	/** The state of the store's nodes and of what waits. Never rejects: a store that does not answer is down. */
 	async health(): Promise<Health> {
 		const { keys, hits, oldestMs } = this.#batcher.waiting()
-		let nodes: readonly NodeHealth[]
-		try {
-			nodes = await this.#session.health()
-		} catch (error) {
-			nodes = [
-				{ name: this.#store.name, status: 'down', latencyMs: undefined, reason: error instanceof Error ? error.message : String(error) },
-			]
-		}
+		const nodes = await this.#nodes()
 		const up = nodes.filter((node) => node.status === 'up').length
 		const { lastError, dropped } = this.#batcher
 		return {
@@ -365,12 +387,35 @@ export class Counter<Key extends string = string> implements CounterView<Key>, A
 		}
 	}
 
+	async #nodes(): Promise<readonly NodeHealth[]> {
+		const { name } = this.#store
+		const down = (reason: string): NodeHealth[] => [{ name, status: 'down', latencyMs: undefined, reason }]
+		if (this.#closed) return down('this counter is closed')
+		try {
+			const answer = this.#session.health()
+			if (!(answer instanceof Promise)) return answer
+			return await inTime(this.#settings.clock, answer, readTimeoutMs, () => new Error(`no answer within ${readTimeoutMs} ms`))
+		} catch (error) {
+			return down(error instanceof Error ? error.message : String(error))
+		}
+	}
+
 	/**
 	 * Takes no more hits, stores what waits, and lets go, all within `timeoutMs` (default 10 s). What could not be stored by then is told, never hidden.
 	 * Calling it again gives the same answer.
 	 */
 	close(options: { readonly timeoutMs?: number | undefined } = {}): Promise<CloseReport> {
-		this.#closing ??= this.#close(options)
+		if (this.#closing !== undefined) return this.#closing
+		const { timeoutMs = closeTimeoutMs } = options ?? {}
+		try {
+			checkNames('close', options, ['timeoutMs'])
+			checkWhole('timeoutMs', timeoutMs, 0, 86_400_000)
+		} catch (error) {
+			return Promise.reject(error)
+		}
+		this.#batcher.seal()
+		// A turn later: the listeners that this calls must find the counter closed.
+		this.#closing = Promise.resolve().then(() => this.#close(timeoutMs))
 		return this.#closing
 	}
 
@@ -378,23 +423,25 @@ export class Counter<Key extends string = string> implements CounterView<Key>, A
 		await this.close()
 	}
 
-	async #close(options: { readonly timeoutMs?: number | undefined }): Promise<CloseReport> {
-		checkNames('close', options, ['timeoutMs'])
-		const { timeoutMs = closeTimeoutMs } = options
-		checkWhole('timeoutMs', timeoutMs, 0, 86_400_000)
+	async #close(timeoutMs: number): Promise<CloseReport> {
 		const before = this.#stored
-		const deadline = this.#settings.clock.now() + timeoutMs
-		this.#batcher.seal()
+		const { clock } = this.#settings
+		const deadline = clock.now() + timeoutMs
+		// A clock that is set back must not move the deadline.
+		const left = () => Math.min(timeoutMs, Math.max(0, deadline - clock.now()))
+		// The store gets a moment to let go when it has not answered until then.
+		const lettingGoMs = Math.min(100, timeoutMs / 10)
 		try {
-			if (this.#claiming.size > 0) await this.#withTimeLeft(Promise.allSettled(this.#claiming), timeoutMs)
-			await this.#batcher.flush(Math.max(0, deadline - this.#settings.clock.now()))
+			if (this.#claiming.size > 0) await this.#withTimeLeft(Promise.allSettled(this.#claiming), left() - lettingGoMs)
+			await this.#batcher.flush(Math.max(0, left() - lettingGoMs))
 		} catch (error) {
 			this.#failed(error as TallymarkError)
 		}
 		const { hits } = this.#batcher.waiting()
 		this.#batcher.stop()
+		this.#closed = true
 		try {
-			await this.#withTimeLeft(this.#session.close(), Math.max(100, deadline - this.#settings.clock.now()))
+			await this.#withTimeLeft(this.#session.close(), Math.max(lettingGoMs, left()))
 		} catch (error) {
 			this.#failed(
 				isTallymarkError(error)
@@ -458,17 +505,20 @@ export class Counter<Key extends string = string> implements CounterView<Key>, A
 	}
 
 	/** Keys that are stored already must not be turned away by `maxKeys`. */
-	async #learn(budget: KeyBudget): Promise<void> {
+	async #learn(): Promise<void> {
+		this.#unlearnt = false
 		try {
 			for (const lane of lanes) {
 				let after: string | undefined
 				do {
+					if (this.#closed) return
 					const page: { keys: readonly string[]; more: boolean } = await this.#session.list({ lane, prefix: '', limit: learnPage, after })
-					budget.learn(page.keys)
+					this.#budget?.learn(page.keys)
 					after = page.more ? page.keys.at(-1) : undefined
-				} while (after !== undefined && !budget.full)
+				} while (after !== undefined)
 			}
 		} catch (error) {
+			this.#unlearnt = true
 			this.#failed(
 				isTallymarkError(error) ? error : new StoreUnavailableError('The stored keys could not be read for `maxKeys`', { cause: error }),
 			)

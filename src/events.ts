@@ -3,9 +3,8 @@ export class Emitter<Events extends object> {
 	readonly #listeners = new Map<keyof Events, ((event: never) => void)[]>()
 
 	on<Name extends keyof Events>(name: Name, listener: (event: Events[Name]) => void): void {
-		const listeners = this.#listeners.get(name)
-		if (listeners) listeners.push(listener)
-		else this.#listeners.set(name, [listener])
+		// A new array: whoever is being told now is told by the old one.
+		this.#listeners.set(name, [...(this.#listeners.get(name) ?? []), listener])
 	}
 
 	off<Name extends keyof Events>(name: Name, listener: (event: Events[Name]) => void): void {

@@ -22,15 +22,11 @@ export class KeyBudget {
 
 	/** Keys that are stored already are never turned away, even past the bound. */
 	learn(keys: readonly string[]): void {
-		for (const key of keys) if (key !== otherKey && this.#known.size < this.#most) this.#known.add(key)
+		for (const key of keys) if (key !== otherKey) this.#known.add(key)
 	}
 
 	/** The key was deleted: its place is free. */
 	forget(key: string): void {
 		this.#known.delete(key)
-	}
-
-	get full(): boolean {
-		return this.#known.size >= this.#most
 	}
 }

@@ -58,36 +58,37 @@ export class Slab {
 	/** When the oldest hit in it came; undefined while it is empty. */
 	since: number | undefined = undefined
 	entries = new Map<string, Entry>()
-	/** Entries of each partition; with a single partition `entries` says it all. */
-	readonly #byPartition: Set<Entry>[]
+	readonly #partitions: number
+	/** Entries of each partition that has any; with a single partition `entries` says it all. */
+	readonly #byPartition: (Set<Entry> | undefined)[] = []
 
 	constructor(lane: Lane, minute: number, partitions: number) {
 		this.lane = lane
 		this.minute = minute
 		this.until = minute + lengthMs.minute
-		this.#byPartition = partitions === 1 ? [] : Array.from({ length: partitions }, () => new Set())
+		this.#partitions = partitions
 	}
 
 	create(key: string): Entry {
-		const partitions = this.#byPartition.length
-		const entry = new Entry(key, partitions === 0 ? 0 : partitionOf(key, partitions))
+		const partition = partitionOf(key, this.#partitions)
+		const entry = new Entry(key, partition)
 		this.entries.set(key, entry)
-		this.#byPartition[entry.partition]?.add(entry)
+		if (this.#partitions > 1) {
+			this.#byPartition[partition] ??= new Set()
+			this.#byPartition[partition].add(entry)
+		}
 		return entry
 	}
 
-	sizeOf(partition: number): number {
-		return this.#byPartition[partition]?.size ?? this.entries.size
-	}
-
-	entriesOf(partition: number): Iterable<Entry> {
-		return this.#byPartition[partition] ?? this.entries.values()
+	#entriesOf(partition: number): ReadonlyMap<string, Entry> | ReadonlySet<Entry> | undefined {
+		return this.#partitions === 1 ? this.entries : this.#byPartition[partition]
 	}
 
 	/** Takes up to `limit` entries of a partition out, the oldest first; undefined where it has none. */
 	take(partition: number, limit: number): Group | undefined {
-		const size = this.sizeOf(partition)
-		if (size === 0) return undefined
+		const own = this.#entriesOf(partition)
+		const size = own?.size ?? 0
+		if (own === undefined || size === 0) return undefined
 		if (size === this.entries.size && size <= limit) {
 			const whole = this.entries
 			this.entries = new Map()
@@ -95,7 +96,7 @@ export class Slab {
 			return new Group(this.lane, this.minute, [...whole.values()], whole)
 		}
 		const taken: Entry[] = []
-		for (const entry of this.entriesOf(partition)) {
+		for (const entry of own.values()) {
 			if (taken.length === limit) break
 			taken.push(entry)
 		}

@@ -10,6 +10,7 @@ import { LRUCache } from 'lru-cache'
 import type { Clock } from '../clock.ts'
 import { isTallymarkError, StoreUnavailableError } from '../errors.ts'
 import { type Lane, lanes, type MaybePromise } from '../stores/store.ts'
+import { inTime } from './in-time.ts'
 import type { FrozenBatch } from './write-batcher.ts'
 
 /** Something read from the store. */
@@ -52,6 +53,8 @@ export interface ReadCacheOptions {
 
 /** After a failed load, readings that are kept answer for this long before the store is asked again. */
 const restMs = 1_000
+/** Readings that a slot keeps: whoever may choose ranges or prefixes must not fill the memory with them. */
+const mostReadings = 100
 
 interface Held {
 	reading: Reading | undefined
@@ -115,7 +118,8 @@ export class ReadCache {
 				const age = now - held.loadedAt
 				// A clock that was set back must not make an answer fresh for ever.
 				if (age >= 0 && age < limits.ttlMs) return use(held.reading as R, { servedBy: 'cache', stale: false, asOf: held.loadedAt })
-				if (now - held.failedAt < restMs && age < limits.ttlMs + limits.staleMs)
+				const rested = now - held.failedAt
+				if (rested >= 0 && rested < restMs && age < limits.ttlMs + limits.staleMs)
 					return use(held.reading as R, { servedBy: 'cache', stale: true, asOf: held.loadedAt })
 			}
 			// Cleared a turn later: a store that answers at once ends the load before it is assigned here.
@@ -203,12 +207,12 @@ export class ReadCache {
 		return held
 	}
 
-	/** Readings of moving windows have a new name every minute: the old ones go. */
+	/** Makes room for a reading. Those of moving windows have a new name every minute: the old ones go. */
 	#prune(slot: Slot): void {
 		const { limits, clock } = this.#options
 		const oldest = clock.now() - (limits === undefined ? 0 : limits.ttlMs + limits.staleMs)
 		for (const [name, held] of slot.held) {
-			if (held.loading !== undefined || held.loadedAt > oldest) continue
+			if (held.loading !== undefined || (held.loadedAt > oldest && slot.held.size < mostReadings)) continue
 			slot.held.delete(name)
 			drop(held)
 		}
@@ -220,6 +224,7 @@ export class ReadCache {
 		try {
 			const answer = load()
 			const reading = answer instanceof Promise ? await this.#inTime(answer) : answer
+			// In one go from here: a batch that is stored now is folded into what is kept.
 			for (const batch of held.early) reading.fold(batch)
 			held.reading?.release()
 			held.reading = reading
@@ -236,15 +241,10 @@ export class ReadCache {
 	}
 
 	/** `answer`, or a rejection when it takes too long: a reader never hangs. */
-	#inTime<T>(answer: Promise<T>): Promise<T> {
+	#inTime(answer: Promise<Reading>): Promise<Reading> {
 		const { clock, timeoutMs, storeName } = this.#options
-		return new Promise((resolve, reject) => {
-			const timer = clock.setTimer(
-				() => reject(new StoreUnavailableError(`The store '${storeName}' did not answer a read within ${timeoutMs} ms`)),
-				timeoutMs,
-			)
-			answer.then(resolve, reject).finally(() => timer.cancel())
-		})
+		const tooLate = () => new StoreUnavailableError(`The store '${storeName}' did not answer a read within ${timeoutMs} ms`)
+		return inTime(clock, answer, timeoutMs, tooLate, (reading) => reading.release())
 	}
 
 	#asError(cause: unknown): Error {

@@ -131,6 +131,10 @@ interface Channel {
 	due: boolean
 	/** Those who wait for everything that is in the slabs now; they join the batch that takes the last of it. */
 	waiters: Waiter[]
+	/** Entries in the slabs, of all lanes and minutes. */
+	keys: number
+	/** Why the batch under way is not stored yet. */
+	error: TallymarkError | undefined
 }
 
 /** See above. */
@@ -140,14 +144,17 @@ export class WriteBatcher {
 	readonly #channels: readonly Channel[]
 	/** Slabs with entries, and the current slab of each lane; by minute, then lane. */
 	readonly #slabs = new Map<number, Map<Lane, Slab>>()
-	/** The slab a hit of the human lane most likely falls in. */
+	/** The slab a hit of the human lane most likely falls in: that of the minute it is. */
 	#current: Slab
+	/** Slabs, and how many there may be until those that are empty are forgotten. */
+	#slabCount = 0
+	#sweepAbove = 64
 	#ageTimer: Timer | undefined
 	#sizeTimer: Timer | undefined
 	#units = 0
 	#dropped = 0
+	#sealed = false
 	#stopped = false
-	#lastError: TallymarkError | undefined
 
 	constructor(options: WriteBatcherOptions) {
 		this.#options = options
@@ -160,6 +167,8 @@ export class WriteBatcher {
 			timer: undefined,
 			due: false,
 			waiters: [],
+			keys: 0,
+			error: undefined,
 		}))
 		this.#current = new Slab('human', Number.NEGATIVE_INFINITY, options.partitions)
 	}
@@ -169,9 +178,9 @@ export class WriteBatcher {
 		return this.#dropped
 	}
 
-	/** Why the store could not be reached, last time. */
+	/** Why something is not stored yet that was sent; undefined while all goes well. */
 	get lastError(): TallymarkError | undefined {
-		return this.#lastError
+		return this.#channels.find((channel) => channel.error !== undefined)?.error
 	}
 
 	/** One more human hit, now, on a key that has an entry: the whole hot path. undefined where there is none. */
@@ -189,7 +198,7 @@ export class WriteBatcher {
 	againBy(key: string, visitor: string): Promise<HitReceipt> | undefined {
 		const now = this.#clock.now()
 		const slab = this.#current
-		if (now >= slab.until || now < slab.minute || this.full) return undefined
+		if (now >= slab.until || now < slab.minute || this.#full) return undefined
 		const entry = slab.entries.get(key)
 		if (entry?.visitors === undefined) return undefined
 		entry.hits += 1
@@ -200,41 +209,52 @@ export class WriteBatcher {
 		return entry.receipt
 	}
 
-	/** Takes no more hits by `again`; `add` is not called any more. What waits can still be flushed. */
+	/** Takes no more hits by `again`, only those by `add` whose marks were under way. What waits can still be flushed. */
 	seal(): void {
+		this.#sealed = true
 		this.#current = new Slab('human', Number.NEGATIVE_INFINITY, this.#channels.length)
 	}
 
-	/** Whether a hit now on a new key, or by a new visitor, would be refused. */
-	get full(): boolean {
+	get #full(): boolean {
 		return this.#units >= this.#options.limits.maxPendingKeys
+	}
+
+	/** Whether `add` would refuse this hit: too much waits, and the hit is on a new key or names a visitor, who may be new. */
+	refuses(key: string, lane: Lane, at: number, visitor: string | undefined): boolean {
+		if (this.#stopped) return true
+		if (!this.#full) return false
+		const tracked = visitor !== undefined && this.#options.tracker !== undefined
+		if (!tracked && this.#slabs.get(startOf('minute', at))?.get(lane)?.entries.has(key)) return false
+		// What waits for its time only, or for a loop that never yields, is no reason to refuse anything.
+		this.#cutAll()
+		return this.#full
 	}
 
 	/** Adds `by` hits at the moment `at`. Everything was validated. */
 	add(key: string, lane: Lane, at: number, by: number, visitor: string | undefined): Promise<HitReceipt> {
+		if (this.refuses(key, lane, at, visitor)) return this.refuse(key, by)
 		const slab = this.#slabOf(lane, at)
-		let entry = slab.entries.get(key)
+		const waits = slab.entries.get(key)
+		const entry = waits ?? slab.create(key)
 		const { tracker } = this.#options
-		const tracked = visitor !== undefined && tracker !== undefined
-		if (((entry === undefined || tracked) && this.full) || this.#stopped) return this.#refuse(key, by)
-		if (entry === undefined) {
-			entry = slab.create(key)
-			this.#units += 1
-			this.#arm(slab, entry.partition)
-		}
-		entry.hits += by
-		if (tracked) {
+		if (visitor !== undefined && tracker !== undefined) {
 			entry.visitors ??= tracker.delta()
 			if (entry.visitors.add(visitor)) {
 				entry.units += 1
 				this.#units += 1
 			}
 		}
+		entry.hits += by
+		if (waits === undefined) {
+			this.#units += 1
+			// Last: it may send the entry at once, and nothing changes an entry that was sent.
+			this.#arm(slab, entry.partition)
+		}
 		return entry.receipt
 	}
 
 	/** Counts a hit that nothing can hold. */
-	#refuse(key: string, by: number): Promise<HitReceipt> {
+	refuse(key: string, by: number): Promise<HitReceipt> {
 		this.#dropped += by
 		this.#options.reports.drop({ key, hits: by, reason: 'overflow' })
 		return Promise.resolve({ counted: false, key, reason: 'overflow' })
@@ -246,7 +266,7 @@ export class WriteBatcher {
 		const minute = startOf('minute', at)
 		let byLane = this.#slabs.get(minute)
 		if (byLane === undefined) {
-			this.#sweep()
+			if (this.#slabCount >= this.#sweepAbove) this.#sweep()
 			byLane = new Map()
 			this.#slabs.set(minute, byLane)
 		}
@@ -254,18 +274,24 @@ export class WriteBatcher {
 		if (slab === undefined) {
 			slab = new Slab(lane, minute, this.#channels.length)
 			byLane.set(lane, slab)
+			this.#slabCount += 1
 		}
-		// A late hit must not push the current minute off the hot path.
-		if (lane === 'human' && minute > current.minute) this.#current = slab
+		// A hit of another minute, late or ahead, must not push the present one off the hot path.
+		if (lane === 'human' && !this.#sealed && minute === startOf('minute', this.#clock.now())) this.#current = slab
 		return slab
 	}
 
-	/** Forgets the slabs that are empty; the current one too, which is fine: it comes back with the next hit. */
+	/** Forgets the slabs that are empty, but for the current one. Called when their number has doubled, so that many minutes cost no more than few. */
 	#sweep(): void {
 		for (const [minute, byLane] of this.#slabs) {
-			for (const [lane, slab] of byLane) if (slab.entries.size === 0 && slab !== this.#current) byLane.delete(lane)
+			for (const [lane, slab] of byLane) {
+				if (slab.entries.size > 0 || slab === this.#current) continue
+				byLane.delete(lane)
+				this.#slabCount -= 1
+			}
 			if (byLane.size === 0) this.#slabs.delete(minute)
 		}
+		this.#sweepAbove = Math.max(64, 2 * this.#slabCount)
 	}
 
 	/** A key began to wait: sets the timer of its age, and looks at the size. */
@@ -276,7 +302,9 @@ export class WriteBatcher {
 			this.#cutAll()
 		}, this.#options.limits.maxWaitMs)
 		const { maxKeys } = this.#options.limits
-		const size = slab.sizeOf(partition)
+		const channel = this.#channels[partition]!
+		channel.keys += 1
+		const size = channel.keys
 		if (size < maxKeys) return
 		// Not within the request that is being counted, unless it never lets a timer run.
 		this.#sizeTimer ??= this.#clock.setTimer(() => {
@@ -284,7 +312,6 @@ export class WriteBatcher {
 			this.#cutAll()
 		}, 0)
 		if (size % (2 * maxKeys) === 0) {
-			const channel = this.#channels[partition]!
 			channel.due = true
 			this.#pump(channel)
 		}
@@ -297,8 +324,11 @@ export class WriteBatcher {
 		}
 	}
 
-	/** Resolves when everything accepted before the call is stored; rejects with StoreUnavailableError after `timeoutMs`, the hits are kept. */
-	flush(timeoutMs: number): Promise<void> {
+	/**
+	 * Resolves when everything accepted before the call (in one partition, if given) is stored; rejects with StoreUnavailableError after `timeoutMs`,
+	 * the hits are kept.
+	 */
+	flush(timeoutMs: number, partition?: number): Promise<void> {
 		let left = 0
 		let expired = false
 		let finish!: () => void
@@ -314,11 +344,12 @@ export class WriteBatcher {
 			},
 			reject: (error) => fail(error),
 		}
-		const concerned = this.#channels.filter((channel) => this.#waitsIn(channel) || channel.queue.length > 0)
+		const asked = partition === undefined ? this.#channels : [this.#channels[partition]!]
+		const concerned = asked.filter((channel) => channel.keys > 0 || channel.queue.length > 0)
 		left = concerned.length
 		if (left === 0) return Promise.resolve()
 		for (const channel of concerned) {
-			if (this.#waitsIn(channel)) {
+			if (channel.keys > 0) {
 				channel.waiters.push(waiter)
 				channel.due = true
 			} else if (channel.queue.length > 0) channel.queue.at(-1)!.waiters.push(waiter)
@@ -340,7 +371,7 @@ export class WriteBatcher {
 				new StoreUnavailableError(
 					`The store '${this.#options.storeName}' did not take everything within ${timeoutMs} ms: ${hits} hits are kept and sent again`,
 					{
-						cause: this.#lastError,
+						cause: this.lastError,
 					},
 				),
 			)
@@ -362,7 +393,7 @@ export class WriteBatcher {
 
 	#operate(content: Extract<Content, { key: string }>): Promise<Outcome> {
 		const channel = this.#channels[partitionOf(content.key, this.#channels.length)]!
-		if (this.#waitsIn(channel)) this.#cut(channel, Number.POSITIVE_INFINITY)
+		if (channel.keys > 0) this.#cut(channel, Number.POSITIVE_INFINITY)
 		return new Promise((resolve, reject) => {
 			this.#enqueue(channel, content, { keys: 1, hits: 0, units: 0, since: this.#clock.now(), done: { resolve, reject } })
 			this.#pump(channel)
@@ -422,7 +453,7 @@ export class WriteBatcher {
 	stop(): void {
 		this.#ageTimer?.cancel()
 		this.#sizeTimer?.cancel()
-		const error = new StoreUnavailableError('The counter was closed before the store took this', { cause: this.#lastError })
+		const error = new StoreUnavailableError('The counter was closed before the store took this', { cause: this.lastError })
 		this.#stopped = true
 		for (const channel of this.#channels) {
 			channel.timer?.cancel()
@@ -434,11 +465,6 @@ export class WriteBatcher {
 			}
 			for (const waiter of waiters) waiter.reject(error)
 		}
-	}
-
-	#waitsIn(channel: Channel): boolean {
-		for (const byLane of this.#slabs.values()) for (const slab of byLane.values()) if (slab.sizeOf(channel.partition) > 0) return true
-		return false
 	}
 
 	/** Cuts what waits in the slabs into a batch of at most `limit` keys. */
@@ -463,7 +489,8 @@ export class WriteBatcher {
 				}
 			}
 		}
-		channel.due = this.#waitsIn(channel)
+		channel.keys -= keys
+		channel.due = channel.keys > 0
 		if (groups.length === 0) return
 		const waiters = channel.due ? [] : channel.waiters
 		if (!channel.due) channel.waiters = []
@@ -543,6 +570,7 @@ export class WriteBatcher {
 		channel.timer = undefined
 		channel.queue.shift()
 		channel.state = 'idle'
+		channel.error = undefined
 		this.#units -= work.units
 		const { reports } = this.#options
 		if (outcome.status === 'refused') {
@@ -551,7 +579,6 @@ export class WriteBatcher {
 			if (work.hits > 0) reports.drop({ key: undefined, hits: work.hits, reason: 'refused' })
 			work.done?.reject(outcome.error)
 		} else {
-			this.#lastError = undefined
 			reports.stored(work.batch)
 			if (work.batch.kind === 'hits') {
 				const { partition } = channel
@@ -574,7 +601,7 @@ export class WriteBatcher {
 		const error = isTallymarkError(cause)
 			? cause
 			: new StoreUnavailableError(`The store '${storeName}' failed: ${messageOf(cause)}`, { cause })
-		this.#lastError = error
+		channel.error = error
 		const delayMs = backoffMs(attempt, random)
 		if (this.#stopped) return
 		channel.state = 'resting'

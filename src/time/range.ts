@@ -17,10 +17,13 @@ export interface Kept {
 	readonly what: string
 }
 
+/** The last moment of a `Date`, but for some days: the buckets and zones around a moment are Dates too. */
+const latest = 8.64e15 - 7 * lengthMs.day
+
 /** `time` as epoch milliseconds; throws `ERR_TALLYMARK_RANGE` for what is no moment. */
 export function momentOf(name: string, time: unknown): number {
 	const value = time instanceof Date ? time.getTime() : time
-	if (typeof value !== 'number' || !Number.isFinite(value) || Math.abs(value) > 8.64e15) {
+	if (typeof value !== 'number' || !Number.isFinite(value) || Math.abs(value) > latest) {
 		throw expected('ERR_TALLYMARK_RANGE', name, 'a valid Date or epoch milliseconds', time instanceof Date ? 'Invalid Date' : time)
 	}
 	return value
@@ -69,6 +72,9 @@ function inWords({ levels, retention }: Kept): string {
 	return parts.length > 0 ? parts.join(', ') : 'no buckets at all'
 }
 
+/** More buckets than any retention needs; a slip of a unit should be an error, not all of the memory. */
+const maxBuckets = 1_000_000
+
 /**
  * The fewest buckets that make up [from, to) exactly: the coarsest that fits at each step.
  * Throws `ERR_TALLYMARK_RANGE` where a part of it is finer than what is kept, or older: a wrong number is never answered.
@@ -86,6 +92,12 @@ export function cover(from: number, to: number, now: number, kept: Kept): Bucket
 				'ERR_TALLYMARK_RANGE',
 				`Expected the range to be made of buckets that are kept for ${kept.what} (${inWords(kept)}; bounds in UTC), ` +
 					`got ${new Date(from).toISOString()} to ${new Date(to).toISOString()}: no bucket starts at ${new Date(at).toISOString()} and ends within it`,
+			)
+		}
+		if (buckets.length === maxBuckets) {
+			throw new BadInputError(
+				'ERR_TALLYMARK_RANGE',
+				`Expected a range of at most ${maxBuckets} buckets, got ${new Date(from).toISOString()} to ${new Date(to).toISOString()}`,
 			)
 		}
 		buckets.push({ level, start: at })

@@ -2,6 +2,7 @@
 import { expected } from '../errors.ts'
 import { type Granularity, lengthMs } from './granularity.ts'
 
+const mostFormats = 1_000
 const formats = new Map<string, Intl.DateTimeFormat>()
 
 function formatOf(timeZone: string): Intl.DateTimeFormat {
@@ -23,6 +24,8 @@ function formatOf(timeZone: string): Intl.DateTimeFormat {
 		} catch {
 			throw expected('ERR_TALLYMARK_RANGE', 'timeZone', "an IANA time zone such as 'Europe/Berlin'", timeZone)
 		}
+		// A name can be written in many ways (Europe/berlin): whoever may choose it must not fill the memory.
+		if (formats.size >= mostFormats) formats.clear()
 		formats.set(timeZone, format)
 	}
 	return format
@@ -35,35 +38,46 @@ function wallClock(time: number, timeZone: string): number {
 	return Date.UTC(read('year'), read('month') - 1, read('day'), read('hour'), read('minute'), read('second'))
 }
 
-/** Offsets of the zones in use since 1972 are whole quarters of an hour. */
-const step = 15 * lengthMs.minute
+/** Milliseconds by which the zone's wall clock is ahead of UTC. */
+function offsetOf(time: number, timeZone: string): number {
+	// formatToParts drops milliseconds: take the offset from whole seconds.
+	return wallClock(time, timeZone) - Math.floor(time / 1000) * 1000
+}
 
-/** The first moment, on the quarter hour, at which the zone's wall clock reads `wall` or later. A wall clock never goes back past midnight, so this can be searched. */
-function firstMomentOf(wall: number, timeZone: string): number {
-	// No zone is further than 26 hours from UTC, even across the date line.
-	let low = Math.floor((wall - 26 * lengthMs.hour) / step)
-	let high = Math.ceil((wall + 26 * lengthMs.hour) / step)
-	while (low < high) {
+/** The clocks of the zones in use have been turned at whole quarters of an hour since 2011. */
+const step = 15 * lengthMs.minute
+/** A day and its clock being turned, in steps. */
+const longestDay = (26 * lengthMs.hour) / step
+
+/** The first step in (low, high] at which the zone's wall clock reads `wall` or later; `high` when there is none. A wall clock is never turned back past midnight, so this can be searched. */
+function firstStep(low: number, high: number, wall: number, timeZone: string): number {
+	while (high - low > 1) {
 		const middle = Math.floor((low + high) / 2)
 		if (wallClock(middle * step, timeZone) >= wall) high = middle
-		else low = middle + 1
+		else low = middle
 	}
-	return low * step
+	return high
 }
 
 /**
  * The start of the bucket that `time` falls in, and of the next one, as `timeZone` sees them. A day there can be 23 or 25 hours long.
- * Throws `ERR_TALLYMARK_RANGE` for an unknown zone.
+ * The start is never after `time`, the next one always. Throws `ERR_TALLYMARK_RANGE` for an unknown zone.
  */
 export function localBucket(granularity: Granularity, time: number, timeZone: string): { start: number; next: number } {
-	const wall = wallClock(time, timeZone)
-	if (granularity !== 'day') {
-		const length = lengthMs[granularity]
-		// formatToParts drops milliseconds: take the offset from whole seconds.
-		const offset = wall - Math.floor(time / 1000) * 1000
-		const start = Math.floor((time + offset) / length) * length - offset
-		return { start, next: start + length }
+	if (granularity === 'day') {
+		const now = Math.floor(time / step)
+		const day = Math.floor(wallClock(time, timeZone) / lengthMs.day) * lengthMs.day
+		return {
+			start: firstStep(now - longestDay, now, day, timeZone) * step,
+			next: firstStep(now, now + longestDay, day + lengthMs.day, timeZone) * step,
+		}
 	}
-	const day = Math.floor(wall / lengthMs.day) * lengthMs.day
-	return { start: firstMomentOf(day, timeZone), next: firstMomentOf(day + lengthMs.day, timeZone) }
+	const length = lengthMs[granularity]
+	const offset = offsetOf(time, timeZone)
+	let start = Math.floor((time + offset) / length) * length - offset
+	let next = start + length
+	// Where the clock is turned within an hour (by half an hour: Lord Howe), the hour ends there and another begins.
+	while (start + lengthMs.minute <= time && offsetOf(start, timeZone) !== offset) start += lengthMs.minute
+	while (next - lengthMs.minute > time && offsetOf(next - 1, timeZone) !== offset) next -= lengthMs.minute
+	return { start, next }
 }
