@@ -136,7 +136,12 @@ export class CounterPool {
 		for (let i = 0; i < coupons.length; i++) checkCoupon(coupons[i]!)
 		this.#state(handle)
 		let changed = 0
-		for (let i = 0; i < coupons.length; i++) if (this.#add(handle, coupons[i]!)) changed++
+		let at = 0
+		// Until the counter is dense, which is looked up once and not for every coupon.
+		while (at < coupons.length && (this.#states[handle]! & SHAPE_MASK) !== DENSE) if (this.#add(handle, coupons[at++]!)) changed++
+		if (at === coupons.length) return changed
+		const dense = this.#denseOf(handle)
+		while (at < coupons.length) if (dense.addCoupon(coupons[at++]!)) changed++
 		return changed
 	}
 

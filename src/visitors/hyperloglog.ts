@@ -54,15 +54,20 @@ export class HyperLogLogTracker implements VisitorTracker {
 export class HyperLogLogDelta implements VisitorDelta {
 	/** @internal */
 	readonly registers = new CouponSet()
+	/** A delta is applied to four sketches or more (the key's and all keys', for all time and the day): it is listed once. */
+	#listed: Uint32Array | undefined
 
 	add(visitor: string): boolean {
 		hashText(visitor)
-		return this.registers.add(couponOf(hashed[0]!, hashed[1]!))
+		const grew = this.registers.add(couponOf(hashed[0]!, hashed[1]!))
+		if (grew && this.#listed !== undefined) this.#listed = undefined
+		return grew
 	}
 
-	/** The registers that are raised, by rising index: `index << 6 | rank`. What a store of registers sends; a fresh copy. */
+	/** The registers that are raised, by rising index: `index << 6 | rank`. What a store of registers sends. Not to be changed. */
 	coupons(): Uint32Array {
-		return this.registers.coupons()
+		this.#listed ??= this.registers.coupons()
+		return this.#listed
 	}
 }
 
@@ -82,7 +87,7 @@ class PooledSketch implements VisitorSketch {
 	}
 
 	apply(delta: VisitorDelta): void {
-		deltaOf(delta).registers.each((coupon) => this.#pool.add(this.#handle, coupon))
+		this.#pool.merge(this.#handle, deltaOf(delta).coupons())
 	}
 
 	merge(other: VisitorSketch): void {
