@@ -254,17 +254,19 @@ describe('hitCounter: nothing here reaches the response', () => {
 		expect(errors[0]).toMatchObject({ code: 'ERR_TALLYMARK_ARGUMENT', message: 'A hit failed: on purpose' })
 	})
 
-	it('a Counter tells its listeners of a key that it refuses, once', async () => {
+	it('a Counter tells its listeners of an option that throws and of a key that it refuses, each once', async () => {
 		const errors: TallymarkError[] = []
 		const counter = new Counter({ maxKeyBytes: 64, onError: (error) => errors.push(error) })
 		const { ask } = await served((app) => {
-			app.use(hitCounter({ counter, key: (request) => request.path }))
+			app.use(hitCounter({ counter, key: (request) => (request.path === '/bang' ? bang() : request.path) }))
 			app.use((_request, response) => void response.send('hello'))
 		})
+		expect((await ask('/bang')).body).toBe('hello')
+		await soon(() => expect(errors).toHaveLength(1))
 		expect((await ask(`/${'x'.repeat(100)}`)).body).toBe('hello')
 		await ask('/page')
 		await soon(async () => expect(await counter.count('/page')).toBe(1))
-		expect(errors).toMatchObject([{ code: 'ERR_TALLYMARK_KEY' }])
+		expect(errors).toMatchObject([{ code: 'ERR_TALLYMARK_OPTION' }, { code: 'ERR_TALLYMARK_KEY' }])
 		expect(await counter.all.count()).toBe(1)
 		await counter.close()
 	})
