@@ -26,7 +26,7 @@ export interface RedisImageOptions {
 	readonly cached?: boolean
 }
 
-/** The length up to which Redis keeps a sparse value by default (hll-sparse-max-bytes; the header not counted). */
+/** The length up to which Redis keeps a sparse value by default (hll-sparse-max-bytes; the header counts). */
 const REDIS_SPARSE_MAX_BYTES = 3_000
 
 export class HyperLogLog {
@@ -125,7 +125,7 @@ export class HyperLogLog {
 		// A register in use takes at least a quarter of a byte, so a fuller sketch cannot be short enough for 'auto'.
 		if (encoding === 'sparse' || (encoding === 'auto' && this.size <= 4 * REDIS_SPARSE_MAX_BYTES)) {
 			const image = sparseImage(this.coupons(), count)
-			if (image !== undefined && (encoding === 'sparse' || image.length - HEADER_BYTES <= REDIS_SPARSE_MAX_BYTES)) return image
+			if (image !== undefined && (encoding === 'sparse' || image.length <= REDIS_SPARSE_MAX_BYTES)) return image
 		}
 		const image = this.#bytes.slice(0, DENSE_BYTES)
 		writeHeader(image, 'dense', count)

@@ -59,6 +59,7 @@ export function readImage(image: Uint8Array, visit: (index: number, rank: number
 		walkDense(image, checkRank)
 		walkDense(image, visit)
 	} else if (image[4] === SPARSE) {
+		// Run for its checks: the sum of the runs is known at the end only.
 		walkSparse(image, () => {})
 		walkSparse(image, visit)
 	} else {
@@ -98,7 +99,6 @@ function walkSparse(image: Uint8Array, visit: (index: number, rank: number) => v
 			if (at === image.length) throw malformed('a sparse Redis HyperLogLog that ends with a whole opcode', 'one that is cut')
 			run = ((opcode & 63) << 8) + image[at]! + 1
 		}
-		if (index + run > REGISTERS) throw malformed(`a sparse Redis HyperLogLog of ${REGISTERS} registers`, 'more registers')
 		if (rank !== 0) for (let i = 0; i < run; i++) visit(index + i, rank)
 		index += run
 	}

@@ -64,9 +64,10 @@ test('equals the reference for any bytes, and for a part of a longer array', () 
 	)
 })
 
-test('a long text with one foreign character at its end hashes as its bytes do, and so does the next text', () => {
-	const long = `${'y'.repeat(200_000)}é`
-	expect(hashOf(long)).toBe(murmur64Reference(new TextEncoder().encode(long)))
+test('a long text with foreign characters hashes as its bytes do, and so does the next text', () => {
+	for (const long of [`${'y'.repeat(200_000)}é`, '語'.repeat(5_000), '😀'.repeat(40_000)]) {
+		expect(hashOf(long)).toBe(murmur64Reference(new TextEncoder().encode(long)))
+	}
 	expect(hashOf('é')).toBe(0xc04c1ab091cd7429n)
 })
 

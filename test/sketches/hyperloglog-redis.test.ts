@@ -76,6 +76,21 @@ test('a million visitors: the same registers, count and image', async () => {
 	await expectRedisToAgree(sketch)
 })
 
+test.each([1, 2, 3, 4, 5])('the sparse image turns dense at the very visitor at which it does in Redis (seed %i)', async (seed) => {
+	const sketch = new HyperLogLog()
+	const lengths: number[] = []
+	for (const visitor of ids(1_800, `turn ${seed}`)) {
+		sketch.add(visitor)
+		await redis.pfadd('turn', visitor)
+		if (sketch.size < 1_450) continue
+		const length = await redis.strlen('turn')
+		expect(sketch.toRedis({ encoding: 'auto' }).length).toBe(length)
+		lengths.push(length)
+	}
+	expect(lengths[0]).toBeLessThanOrEqual(3_000)
+	expect(lengths.at(-1)).toBe(12_304)
+})
+
 test('ids of every kind of character are the same visitor on both sides', async () => {
 	const random = randomFrom(5)
 	const strange = Array.from({ length: 3_000 }, () => {

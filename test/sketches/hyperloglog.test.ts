@@ -16,7 +16,8 @@ function sketchOf(visitors: Iterable<string>): HyperLogLog {
 	return sketch
 }
 
-const coupon = fc.tuple(fc.nat(16_383), fc.integer({ min: 1, max: 51 })).map(([index, rank]) => (index << 6) | rank)
+// Often of the same few registers, so that two lists meet.
+const coupon = fc.tuple(fc.oneof(fc.nat(16_383), fc.nat(30)), fc.integer({ min: 1, max: 51 })).map(([index, rank]) => (index << 6) | rank)
 const coupons = fc.array(coupon, { maxLength: 300 })
 
 /** n, PFCOUNT, length of Redis's own value, sha256 of the 12,288 register bytes; taken from Redis 7.0.15. */
@@ -54,6 +55,15 @@ describe('against what Redis answered', () => {
 		expect(sha256(sketchOf(ids(100_000)).toRedis({ cached: true }))).toBe(
 			'029fc8e950f6018c19966c52fbf9e6c806fa106acad659730a6c924b19b7060b',
 		)
+	})
+
+	// Beyond what Redis can print; by the formulas of the paper, computed apart.
+	test('the count of registers that are all but full', () => {
+		const filled = (rankOf: (index: number) => number) =>
+			HyperLogLog.fromCoupons(Array.from({ length: 16_384 }, (_, index) => (index << 6) | rankOf(index)))
+		expect(filled(() => 50).count()).toBe(0.7213475204444817 * 16_384 * 2 ** 50)
+		expect(filled((index) => 50 + (index & 1)).count() / 2.047377935994915e19).toBeCloseTo(1, 12)
+		expect(filled(() => 51).count()).toBe(Number.POSITIVE_INFINITY)
 	})
 
 	test('index and rank of a hash', () => {
@@ -173,8 +183,9 @@ describe('images', () => {
 
 	test('the image given out is a copy', () => {
 		const sketch = sketchOf(ids(10))
-		sketch.toRedis().fill(255)
-		expect(sketch.count()).toBe(10)
+		const before = [...sketch.coupons()]
+		for (const encoding of ['dense', 'sparse', 'auto'] as const) sketch.toRedis({ encoding }).fill(255)
+		expect([...sketch.coupons()]).toEqual(before)
 	})
 
 	const header = [0x48, 0x59, 0x4c, 0x4c, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80]
