@@ -12,7 +12,7 @@ import { anonymousVisitor } from './http/visitor.ts'
 
 export type { HitCounterOptions, HitTarget } from './http/hit-counter.ts'
 export { keyOfPath } from './http/key-of-path.ts'
-export { type AnonymousVisitorOptions, anonymousVisitor, type VisitorRequest } from './http/visitor.ts'
+export { type AnonymousVisitorOptions, anonymousVisitor, keyedVisitor, type VisitorRequest } from './http/visitor.ts'
 
 /** What is read of a request; Express's own has it. */
 export interface ExpressRequest {

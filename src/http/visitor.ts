@@ -62,6 +62,15 @@ export function anonymousVisitor(options: AnonymousVisitorOptions = {}): (reques
 	}
 }
 
+/**
+ * Makes a function from an id that a client chose (a cookie of the application's own, a user's name) to a visitor's id that nobody can forge: the hash
+ * behind `uniques` is public, and who can choose what goes into it can choose the count. `secret`: at least 16 bytes, the same in every process.
+ */
+export function keyedVisitor(secret: string | Uint8Array): (id: string) => string {
+	const key = keyFrom(secret)
+	return (id) => createHmac('sha256', key).update(id).digest().subarray(0, idBytes).toString('base64url')
+}
+
 function secretOfThisProcess(): KeyObject {
 	ownSecret ??= createSecretKey(randomBytes(32))
 	return ownSecret

@@ -1,7 +1,9 @@
 import { isIPv6 } from 'node:net'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { addressOf, anonymousVisitor } from '../../src/http/visitor.ts'
+import { hashed, hashText } from '../../src/hash/murmur64.ts'
+import { addressOf, anonymousVisitor, keyedVisitor } from '../../src/http/visitor.ts'
+import { createTracker } from '../../src/visitors/trackers.ts'
 
 const secret = 'a secret of more than 16 bytes'
 const noon = Date.UTC(2026, 0, 15, 12)
@@ -142,5 +144,40 @@ describe('addressOf', () => {
 				addressOf(Array.isArray(text) ? text.join('') : text, 64)
 			}),
 		)
+	})
+})
+
+describe('keyedVisitor', () => {
+	it('gives one id to one text under one secret, and another under another', () => {
+		const visitorOf = keyedVisitor('a secret of 24 bytes ...')
+		expect(visitorOf('ada')).toBe(keyedVisitor('a secret of 24 bytes ...')('ada'))
+		expect(visitorOf('ada')).not.toBe(visitorOf('bob'))
+		expect(visitorOf('ada')).not.toBe(keyedVisitor('another secret, as long')('ada'))
+		expect(visitorOf('ada')).toMatch(/^[\w-]{22}$/)
+	})
+
+	it('undoes a forgery: ids chosen to fall on few registers no longer do', () => {
+		// Found by trying: without a key these are many ids on few registers.
+		const forged: string[] = []
+		for (let i = 0; forged.length < 40; i++) {
+			hashText(`forged-${i}`)
+			if ((hashed[0]! & 0x3ff) === 7) forged.push(`forged-${i}`)
+		}
+		const estimateOf = (ids: string[]) => {
+			const tracker = createTracker('hyperloglog')
+			const delta = tracker.delta()
+			for (const id of ids) delta.add(id)
+			const sketch = tracker.sketch()
+			sketch.apply(delta)
+			return sketch.estimate().value
+		}
+		// 40 ids on 16 registers.
+		expect(estimateOf(forged)).toBeLessThanOrEqual(16)
+		expect(estimateOf(forged.map(keyedVisitor('a secret of 24 bytes ...')))).toBeGreaterThanOrEqual(38)
+	})
+
+	it('refuses a secret that is too short, and does not show it', () => {
+		expect(() => keyedVisitor('short')).toThrow(expect.objectContaining({ code: 'ERR_TALLYMARK_OPTION' }))
+		expect(() => keyedVisitor('short')).not.toThrow(/short"/)
 	})
 })
