@@ -1,0 +1,142 @@
+/**
+ * The scripts. Each touches one key, decides by what it read, and then writes with exactly one command or not at all. That is not taste: several
+ * writes reach the append-only file as a transaction, and a file torn within it makes Redis 7.0 apply half of it twice after the second restart.
+ * No EXPIRE inside for the same reason; and a key past its deadline is not even read, for that would delete it: a second write.
+ *
+ * Those that count take the position of the writer before and after. A position is what `position.ts` makes of a batch.
+ *
+ *     KEYS[1]  the set          ARGV[1]  #writer          ARGV[2]  position the writer believes to be the last
+ *     ARGV[3]  new position     ARGV[4]  deadline, epoch seconds by the server's own clock; 0: never          ARGV[5..]  members, then values
+ *
+ * and answer { what, last position [, existed] } with what = APPLIED, DUPLICATE, GAP (the server lost something) or EXPIRED.
+ * With a new position of 0 and no members nothing is ever written: a question whether all is well.
+ */
+
+export const APPLIED = 1
+export const DUPLICATE = 0
+export const GAP = -1
+export const EXPIRED = 2
+
+/** A script, and the name it has on every server once one has told it. */
+export interface Script {
+	readonly source: string
+	sha: string | undefined
+}
+
+function script(source: string): Script {
+	return { source, sha: undefined }
+}
+
+const deadline = `
+local deadline = tonumber(ARGV[4])
+if deadline > 0 and tonumber(redis.call('TIME')[1]) >= deadline then return {${EXPIRED}, 0} end`
+
+const inOrder = `
+local last = tonumber(now[1] or 0)
+if last < tonumber(ARGV[2]) then return {${GAP}, last} end
+if tonumber(ARGV[3]) <= last then return {${DUPLICATE}, last} end`
+
+/** Sorted sets: a number is stored as its negative; a positive score on a key is one that was deleted. */
+const sortedNumber = `
+local function number(score)
+	local value = tonumber(score or 0)
+	if value > 0 then return 0 end
+	return -value
+end`
+
+/** Adds values to members of a sorted set. */
+export const addSorted = script(`${deadline}
+local n = (#ARGV - 4) / 2
+local now = redis.call('ZMSCORE', KEYS[1], ARGV[1], unpack(ARGV, 5, 4 + n))
+${inOrder}
+local write = {ARGV[3], ARGV[1]}
+for i = 1, n do
+	local before = tonumber(now[i + 1] or 0)
+	if before > 0 then before = 0 end
+	write[2 * i + 1] = before - ARGV[4 + n + i]
+	write[2 * i + 2] = ARGV[4 + i]
+end
+redis.call('ZADD', KEYS[1], unpack(write))
+return {${APPLIED}, last}`)
+
+/** Adds values to fields of a hash. */
+export const addHash = script(`${deadline}
+local n = (#ARGV - 4) / 2
+local now = redis.call('HMGET', KEYS[1], ARGV[1], unpack(ARGV, 5, 4 + n))
+${inOrder}
+local write = {ARGV[1], ARGV[3]}
+for i = 1, n do
+	write[2 * i + 1] = ARGV[4 + i]
+	write[2 * i + 2] = (tonumber(now[i + 1] or 0) or 0) + ARGV[4 + n + i]
+end
+redis.call('HSET', KEYS[1], unpack(write))
+return {${APPLIED}, last}`)
+
+/** Gives a key (ARGV[5]) of a sorted set the value ARGV[7]; all keys together (ARGV[6]) move by the difference. */
+export const setSorted = script(`${deadline}${sortedNumber}
+local now = redis.call('ZMSCORE', KEYS[1], ARGV[1], ARGV[5], ARGV[6])
+${inOrder}
+local value = tonumber(ARGV[7])
+redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1], 0 - value, ARGV[5], 0 - (number(now[3]) + (value - number(now[2]))), ARGV[6])
+return {${APPLIED}, last}`)
+
+/** Marks a key (ARGV[5]) of a sorted set as deleted, if it is there; all keys together (ARGV[6], or '' where nobody counts them) lose what it had. */
+export const removeSorted = script(`${deadline}${sortedNumber}
+local now = redis.call('ZMSCORE', KEYS[1], ARGV[1], ARGV[5], ARGV[6])
+${inOrder}
+local write = {ARGV[3], ARGV[1]}
+local there = now[2] and tonumber(now[2]) <= 0
+if there then
+	write[3] = '0.5'
+	write[4] = ARGV[5]
+	if ARGV[6] ~= '' then
+		write[5] = 0 - (number(now[3]) - number(now[2]))
+		write[6] = ARGV[6]
+	end
+end
+redis.call('ZADD', KEYS[1], unpack(write))
+return {${APPLIED}, last}`)
+
+/** The same in a hash. */
+export const removeHash = script(`${deadline}
+local now = redis.call('HMGET', KEYS[1], ARGV[1], ARGV[5], ARGV[6])
+${inOrder}
+local write = {ARGV[1], ARGV[3]}
+local had = tonumber(now[2] or '')
+if had then
+	write[3] = ARGV[5]
+	write[4] = ''
+	write[5] = ARGV[6]
+	write[6] = (tonumber(now[3] or 0) or 0) - had
+end
+redis.call('HSET', KEYS[1], unpack(write))
+return {${APPLIED}, last}`)
+
+/** Takes the field ARGV[1] out of a hash if it is marked as deleted. (In a sorted set ZREMRANGEBYSCORE does that.) */
+export const sweepHash = script(`
+if redis.call('HGET', KEYS[1], ARGV[1]) == '' then return redis.call('HDEL', KEYS[1], ARGV[1]) end
+return 0`)
+
+/** Deletes a claim if the writer ARGV[1] holds it. */
+export const releaseClaim = script(`
+local holder = redis.call('GET', KEYS[1])
+if holder and string.sub(holder, 1, #ARGV[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0`)
+
+/** Enters the writer ARGV[1] among the living, as seen now; answers 0 when it is among the retired, whose sequences are gone. */
+export const seen = script(`
+local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if score and tonumber(score) < 0 then return 0 end
+redis.call('ZADD', KEYS[1], redis.call('TIME')[1], ARGV[1])
+return 1`)
+
+/** Retires the writer ARGV[1] if it was not seen for ARGV[2] seconds; answers 1 when it is retired now. */
+export const retire = script(`
+local score = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]) or 0)
+if score < 0 then return 1 end
+local time = tonumber(redis.call('TIME')[1])
+if score == 0 or score + tonumber(ARGV[2]) > time then return 0 end
+redis.call('ZADD', KEYS[1], 0 - time, ARGV[1])
+return 1`)
+
+export const scripts: readonly Script[] = [addSorted, addHash, setSorted, removeSorted, removeHash, sweepHash, releaseClaim, seen, retire]
