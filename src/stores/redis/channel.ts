@@ -1,0 +1,521 @@
+/**
+ * One writer and one partition: brings each batch to Redis exactly once.
+ *
+ * A batch becomes parts, one script for each set it touches, fixed for ever. Every set in Redis remembers the last position it has of this writer, in the
+ * same write as the hits. A part says what it follows, so that a set answers APPLIED, DUPLICATE (it has it: an acknowledgement), GAP (it is further
+ * back than the part's predecessor: the server lost what it had acknowledged) or EXPIRED. Therefore whatever goes wrong is answered by sending again,
+ * and a GAP by sending again, in order, all that the set lacks: acknowledged parts are kept for that for a while. What is not kept any more is
+ * reported, with the number of hits.
+ *
+ * Rules that are easy to miss:
+ * - The server's clock decides whether a bucket is past its deadline, in the script; EXPIREAT is exactly that moment, or a bucket could be seen but no
+ *   longer repaired in between.
+ * - After a reconnection every set is asked whether it has what it acknowledged, before anything else is sent: a set that gets no more hits would
+ *   otherwise be lost without a word.
+ * - After the first answer of a set that is neither APPLIED nor DUPLICATE, the other answers of that set in the same pipeline mean nothing.
+ */
+import { StoreRefusedError, StoreUnavailableError, type TallymarkError } from '../../errors.ts'
+import type { Batch, DeleteBatch, Outcome, SessionSettings } from '../store.ts'
+import { type Command, command } from './client.ts'
+import type { CountedSet, Part } from './counted-set.ts'
+import { type DeletePlan, planDelete } from './delete-plan.ts'
+import { Failure } from './failure.ts'
+import { freezeDelete, freezeHits, freezeSet } from './freeze.ts'
+import type { Keys } from './keys.ts'
+import { evaluate, type Link, type Reply } from './link.ts'
+import { PartitionSets } from './partition-sets.ts'
+import { sequenceOf } from './position.ts'
+import { APPLIED, addHash, addSorted, DUPLICATE, EXPIRED, GAP, removeHash, removeSorted, type Script, setSorted } from './scripts.ts'
+import type { TrendEpochs } from './trend-epoch.ts'
+import { KnownDeadlines, VisitorFlush } from './visitor-flush.ts'
+
+/** A batch that was frozen. */
+interface Frozen {
+	readonly batch: Batch
+	readonly parts: readonly Part[]
+	readonly visitors: VisitorFlush | undefined
+	readonly deletion: (DeletePlan & { swept: boolean }) | undefined
+	/** Roughly what keeping it costs. */
+	readonly bytes: number
+	/** When it was acknowledged, or last sent again after that. */
+	at: number
+	error: TallymarkError | undefined
+}
+
+/** As whom a session writes. Changes only when the store has forgotten the one it was. */
+export interface Identity {
+	writer: string
+}
+
+export interface ChannelOptions {
+	readonly partition: number
+	readonly link: Link
+	readonly keys: Keys
+	readonly epochs: TrendEpochs
+	readonly settings: SessionSettings
+	readonly identity: Identity
+	readonly retentionMs: number
+	readonly retainedBytes: number
+	readonly timeoutMs: number
+	readonly servedBy: string
+	/** Resolves when the server is known to be the right one; rejects otherwise. */
+	readonly ready: () => Promise<void> | undefined
+}
+
+/** Parts of one set in one pipeline. */
+const PARTS = 8
+/** Rounds without progress (scripts that vanish again and again, a set that goes back again and again) before the caller is told to come again. */
+const ROUNDS = 10
+
+export class Channel {
+	readonly sets: PartitionSets
+	readonly #options: ChannelOptions
+	/** Sent, not acknowledged: by sequence. Almost always one at most. */
+	readonly #open = new Map<number, Frozen>()
+	/** Acknowledged, by rising sequence. */
+	#retained: Frozen[] = []
+	#retainedBytes = 0
+	/** The sets that have something to be sent (and some that had). */
+	readonly #queued = new Set<CountedSet>()
+	readonly #deadlines = new KnownDeadlines()
+	/** The highest sequence that was acknowledged, and how it ended. */
+	#acked = 0
+	#outcome: Outcome = { status: 'duplicate' }
+	/** Whether the server may have lost something: every set is asked before anything else is sent. */
+	#doubt = false
+	/** Whether the server has forgotten this writer. */
+	#retired = false
+	/** Who came last to do something here: one after the other. */
+	#turn: Promise<unknown> = Promise.resolve()
+	#busy = 0
+	readonly #joined = new Map<number, Promise<Outcome>>()
+
+	constructor(options: ChannelOptions) {
+		this.#options = options
+		this.sets = new PartitionSets(options.partition, options.keys, options.settings, options.epochs)
+	}
+
+	/** The last sequence that was acknowledged. */
+	get acked(): number {
+		return this.#acked
+	}
+
+	/** The same batch, while it is under way, joins; when an attempt failed, it resumes; when it is through, it is a duplicate. */
+	apply(batch: Batch): Promise<Outcome> {
+		const joined = this.#joined.get(batch.sequence)
+		if (joined !== undefined) return joined
+		const attempt = this.#inTurn(() => this.#apply(batch)).finally(() => this.#joined.delete(batch.sequence))
+		this.#joined.set(batch.sequence, attempt)
+		return attempt
+	}
+
+	/** The connection was lost and made again. */
+	suspect(): void {
+		this.#doubt = true
+		this.#deadlines.clear()
+		for (const set of this.sets) set.expires = set.deadline === 0
+	}
+
+	/** Asks the server about every set when there is doubt, and sends again what it lacks. Rejects when it cannot be done now. */
+	settle(): Promise<void> {
+		return this.#inTurn(async () => {
+			await this.#options.ready()
+			await this.#settle()
+			await this.#drain()
+			this.#acknowledge()
+		})
+	}
+
+	/** Asks about the sets of which something could be sent again. Does nothing while something else is under way, which asks by itself. */
+	async check(): Promise<void> {
+		if (this.#busy > 0 || this.#doubt) return
+		this.#prune()
+		const sets = new Set(this.#retained.flatMap(({ parts }) => parts.map(({ set }) => set)))
+		await this.#inTurn(async () => {
+			await this.#probe([...sets].filter((set) => this.sets.find(set.key) === set))
+			await this.#drain()
+			this.#acknowledge()
+		})
+	}
+
+	/** What the writer left behind on the server is gone, and with it the answer to whether what was under way is there. */
+	retire(): void {
+		this.#retired = true
+		this.#doubt = true
+	}
+
+	#forget(): void {
+		this.#retired = false
+		const error = new StoreRefusedError(
+			'This writer was away so long that the store has forgotten it: whether what was under way is stored cannot be told, so it is not sent again',
+		)
+		for (const frozen of this.#open.values()) {
+			for (const part of frozen.parts) if (part.state === 'open') part.set.drop(part)
+			frozen.error = error
+		}
+		for (const set of this.sets) this.sets.forget(set)
+		this.#queued.clear()
+		this.#retained = []
+		this.#retainedBytes = 0
+		this.#doubt = false
+	}
+
+	#inTurn<Result>(act: () => Promise<Result>): Promise<Result> {
+		this.#busy++
+		const turn = this.#busy === 1 ? act() : this.#turn.then(act, act)
+		const done = turn.finally(() => {
+			this.#busy--
+		})
+		this.#turn = done.catch(() => {})
+		return done
+	}
+
+	async #apply(batch: Batch): Promise<Outcome> {
+		if (batch.sequence <= this.#acked) return this.#again(batch)
+		const waiting = this.#options.ready()
+		if (waiting !== undefined) await waiting
+		if (this.#doubt) await this.#settle()
+		let frozen = this.#open.get(batch.sequence)
+		if (frozen === undefined) {
+			frozen = batch.kind === 'delete' ? await this.#freezeDelete(batch) : this.#freeze(batch)
+			this.#open.set(batch.sequence, frozen)
+			for (const { set } of frozen.parts) this.#queued.add(set)
+		}
+		await this.#drain()
+		this.#acknowledge()
+		return this.#outcome
+	}
+
+	#again({ sequence }: Batch): Outcome {
+		if (sequence < this.#acked) return { status: 'duplicate' }
+		return this.#outcome.status === 'refused' ? this.#outcome : { ...this.#outcome, status: 'duplicate' }
+	}
+
+	#freeze(batch: Exclude<Batch, DeleteBatch>): Frozen {
+		const { settings, epochs, keys } = this.#options
+		const { tracker } = settings
+		if (batch.kind === 'set') return frozenOf(batch, freezeSet(batch, this.sets))
+		const parts = freezeHits(batch, this.sets, settings, epochs)
+		const tracked = tracker !== undefined && batch.groups.some(({ deltas }) => deltas.some(({ visitors }) => visitors !== undefined))
+		return frozenOf(batch, parts, tracked ? new VisitorFlush(batch, tracker, settings, keys) : undefined)
+	}
+
+	/** Looks where the key is; nothing is written yet. */
+	async #freezeDelete(batch: DeleteBatch): Promise<Frozen> {
+		const plan = await planDelete(batch.key, this.#options.partition, this.sets, this.#options, (commands) => this.#ask(commands))
+		return frozenOf(batch, freezeDelete(batch.key, batch.sequence, plan.countingAll, plan.others), undefined, { ...plan, swept: false })
+	}
+
+	/** While in doubt, asks about every set. */
+	async #settle(): Promise<void> {
+		while (this.#doubt) {
+			if (this.#retired) this.#forget()
+			this.#doubt = false
+			try {
+				await this.#probe([...this.sets].filter(({ last }) => last > 0))
+			} catch (error) {
+				this.#doubt = true
+				throw error
+			}
+		}
+	}
+
+	/** Asks sets whether they have what they acknowledged, and puts what they lack into their queues. Throws when one did not answer. */
+	async #probe(sets: readonly CountedSet[]): Promise<void> {
+		for (let round = 0, left = sets; left.length > 0; round++) {
+			const commands = left.flatMap((set) => {
+				const ask = this.#script(set, set.shape === 'hash' ? addHash : addSorted, set.last, 0, [])
+				return set.deadline === 0 ? [ask] : [ask, expireAt(set)]
+			})
+			const replies = await this.#send(commands)
+			const again: CountedSet[] = []
+			let failure: Failure | undefined
+			let at = 0
+			for (const set of left) {
+				const answer = replies[at++]
+				const expired = set.deadline === 0 ? undefined : replies[at++]
+				if (answer instanceof Failure) {
+					if (answer.kind === 'noscript') again.push(set)
+					// A set of the wrong type has lost what it had, and will not take it back.
+					else if (answer.kind === 'refused') this.#rewind(set, 0)
+					else failure = answer
+					continue
+				}
+				const [what, last] = answer as [number, number]
+				if (what === GAP) this.#rewind(set, last)
+				else if (what === EXPIRED) this.sets.forget(set)
+				if (!(expired instanceof Failure)) set.expires = true
+			}
+			if (failure !== undefined) throw failure.toError(this.#options.servedBy)
+			if (again.length > 0) await this.#load(round)
+			left = again
+		}
+	}
+
+	/** Sends until nothing is left to be sent. Throws when something was not answered; everything else has gone on by then. */
+	async #drain(): Promise<void> {
+		for (let stalled = 0; ; ) {
+			if (this.#doubt) await this.#settle()
+			const visitors = [...this.#open.values(), ...this.#retained].filter(({ visitors }) => visitors?.done === false)
+			for (const set of this.#queued) if (set.queue.length === 0) this.#queued.delete(set)
+			const sets = [...this.#queued]
+			const sweeps = sets.length > 0 ? [] : this.#sweeps()
+			if (visitors.length === 0 && sets.length === 0 && sweeps.length === 0) return
+			const progress = await this.#round(visitors, sets, sweeps)
+			stalled = progress ? 0 : stalled + 1
+			if (stalled > ROUNDS) throw new StoreUnavailableError(`${this.#options.servedBy} takes nothing: it forgets what it was sent`)
+		}
+	}
+
+	/** One pipeline. Answers whether anything came nearer to its end. */
+	async #round(flushes: readonly Frozen[], sets: readonly CountedSet[], sweeps: readonly Frozen[]): Promise<boolean> {
+		const commands: Command[] = []
+		const readers: ((replies: readonly Reply[]) => void)[] = []
+		const state = { progress: false, noscript: false, failure: undefined as Failure | undefined }
+		const failed = (failure: Failure) => {
+			if (failure.kind === 'noscript') state.noscript = true
+			else state.failure ??= failure
+		}
+		// Before the scripts: should the server lose the end of what it was sent, it loses the hits too, and with them all is sent again.
+		for (const frozen of flushes) {
+			const each = frozen.visitors!.commands(this.#deadlines)
+			const from = commands.length
+			for (const { command } of each) commands.push(command)
+			readers.push((replies) => this.#readVisitors(frozen, each, replies.slice(from, from + each.length), failed))
+		}
+		for (const set of sets) {
+			const parts = set.queue.slice(0, PARTS)
+			const from = commands.length
+			let previous = set.last
+			for (const part of parts) {
+				commands.push(this.#part(part, previous))
+				previous = part.position
+			}
+			const expires = set.expires ? undefined : commands.push(expireAt(set)) - 1
+			readers.push((replies) => {
+				const expired = expires !== undefined && replies[expires] instanceof Failure ? (replies[expires] as Failure) : undefined
+				if (expired === undefined) set.expires = true
+				else failed(expired)
+				if (this.#readParts(set, parts, replies.slice(from, from + parts.length), expired !== undefined, failed)) state.progress = true
+			})
+		}
+		for (const frozen of sweeps) {
+			const from = commands.length
+			const sweep = frozen.deletion!.sweep
+			commands.push(...sweep())
+			readers.push((replies) => {
+				const failure = replies.slice(from, from + sweep().length).find((reply) => reply instanceof Failure && reply.kind !== 'refused')
+				if (failure instanceof Failure) failed(failure)
+				else frozen.deletion!.swept = state.progress = true
+			})
+		}
+		const replies = await this.#send(commands)
+		for (const read of readers) read(replies)
+		if (state.failure !== undefined) throw state.failure.toError(this.#options.servedBy)
+		if (state.noscript) await this.#load(0)
+		return state.progress
+	}
+
+	#readVisitors(
+		frozen: Frozen,
+		commands: ReturnType<VisitorFlush['commands']>,
+		replies: readonly Reply[],
+		failed: (failure: Failure) => void,
+	): void {
+		let refused: Failure | undefined
+		let missing = false
+		for (const [i, { expires }] of commands.entries()) {
+			const reply = replies[i]
+			if (reply instanceof Failure) {
+				if (reply.kind === 'refused') refused = reply
+				else {
+					missing = true
+					failed(reply)
+				}
+			} else if (expires !== undefined) this.#deadlines.add(expires)
+		}
+		if (missing) return
+		frozen.visitors!.done = true
+		if (refused !== undefined) {
+			const { partition, servedBy } = { ...this.#options }
+			this.#report(
+				new StoreRefusedError(`${servedBy} refused visitors of partition ${partition}: ${refused.message}`, { cause: refused.cause }),
+			)
+		}
+	}
+
+	/** Reads the answers to parts that were sent in a row; answers whether the set came nearer to its end. */
+	#readParts(
+		set: CountedSet,
+		parts: readonly Part[],
+		replies: readonly Reply[],
+		immortal: boolean,
+		failed: (failure: Failure) => void,
+	): boolean {
+		for (const [i, part] of parts.entries()) {
+			const reply = replies[i]
+			if (reply instanceof Failure) {
+				if (reply.kind !== 'refused') {
+					failed(reply)
+					return i > 0
+				}
+				this.#quarantine(part, reply)
+				return true
+			}
+			const [what, last] = reply as [number, number]
+			if (what === GAP) {
+				this.#rewind(set, last)
+				return i > 0
+			}
+			if (what === EXPIRED) {
+				for (const late of set.queue) late.state = 'dropped'
+				set.queue = []
+				this.sets.forget(set)
+				return true
+			}
+			if (what !== APPLIED && what !== DUPLICATE) {
+				failed(new Failure(new Error(`a script answered ${what}`)))
+				return i > 0
+			}
+			set.last = part.position
+			// Without its deadline the set must be told again; the script will answer DUPLICATE.
+			if (immortal) return true
+			part.state = 'stored'
+			set.queue.shift()
+		}
+		return true
+	}
+
+	/** The server has nothing of the set above `position`. */
+	#rewind(set: CountedSet, position: number): void {
+		const known: Part[] = []
+		const now = this.#options.settings.clock.now()
+		for (const frozen of [...this.#retained, ...this.#open.values()]) {
+			const theirs = frozen.parts.filter((part) => part.set === set)
+			if (!theirs.some((part) => part.position > position)) continue
+			known.push(...theirs)
+			frozen.at = now
+			// What came in the same go may be lost likewise.
+			if (frozen.visitors !== undefined) frozen.visitors.done = false
+			if (frozen.deletion !== undefined) frozen.deletion.swept = false
+		}
+		set.expires = set.deadline === 0
+		this.#deadlines.clear()
+		const lost = set.rewind(position, known)
+		this.#queued.add(set)
+		if (lost === undefined) return
+		this.#options.settings.report({
+			type: 'rollback',
+			partition: this.#options.partition,
+			what: set.what,
+			fromSequence: sequenceOf(lost.from) + 1,
+			toSequence: sequenceOf(lost.to),
+			hits: lost.hits,
+		})
+	}
+
+	/** A part that its set will never take: it is left out, the rest goes on. */
+	#quarantine(part: Part, failure: Failure): void {
+		const { set, position, hits } = part
+		const { partition, servedBy, settings } = this.#options
+		set.drop(part)
+		const sequence = sequenceOf(position)
+		const error = new StoreRefusedError(
+			`${servedBy} refused ${hits} hits (${set.what}) for ${JSON.stringify(set.key)}: ${failure.message}`,
+			{
+				cause: failure.cause,
+			},
+		)
+		for (const frozen of this.#open.values()) if (frozen.batch.sequence === sequence) frozen.error = error
+		this.#report(error)
+		settings.report({ type: 'rollback', partition, what: set.what, fromSequence: sequence, toSequence: sequence, hits })
+	}
+
+	#report(error: TallymarkError): void {
+		this.#options.settings.report({ type: 'error', error })
+	}
+
+	/** Deletions of which every part is stored, and what was marked is not swept away yet. */
+	#sweeps(): Frozen[] {
+		return [...this.#retained, ...this.#open.values()].filter(({ deletion }) => deletion?.swept === false)
+	}
+
+	/** Everything that was open is through: it is kept for a while, and the callers may have their answer. */
+	#acknowledge(): void {
+		const now = this.#options.settings.clock.now()
+		for (const [sequence, frozen] of this.#open) {
+			this.#open.delete(sequence)
+			frozen.at = now
+			this.#retained.push(frozen)
+			this.#retainedBytes += frozen.bytes
+			if (sequence < this.#acked) continue
+			this.#acked = sequence
+			this.#outcome = outcomeOf(frozen)
+		}
+		this.#prune()
+	}
+
+	/** Lets go of batches past their retention. Never while something is in doubt or on its way again. */
+	#prune(): void {
+		const { settings, retentionMs, retainedBytes } = this.#options
+		for (const set of this.#queued) if (set.queue.length > 0) return
+		if (this.#doubt) return
+		const now = settings.clock.now()
+		let drop = 0
+		for (const frozen of this.#retained) {
+			// A clock that was set back must not keep a batch for ever.
+			const isOld = now - frozen.at > retentionMs || frozen.at - now > retentionMs
+			if (!isOld && this.#retainedBytes <= retainedBytes) break
+			this.#retainedBytes -= frozen.bytes
+			drop++
+		}
+		if (drop > 0) this.#retained = this.#retained.slice(drop)
+		this.sets.prune(now)
+	}
+
+	#part({ set, act, members, values, position }: Part, previous: number): Command {
+		const hash = set.shape === 'hash'
+		const script = act === 'add' ? (hash ? addHash : addSorted) : act === 'set' ? setSorted : hash ? removeHash : removeSorted
+		return this.#script(set, script, previous, position, [...members, ...values])
+	}
+
+	#script(set: CountedSet, script: Script, previous: number, position: number, args: readonly (string | number)[]): Command {
+		return evaluate(script, set.key, [`#${this.#options.identity.writer}`, previous, position, set.deadline, ...args])
+	}
+
+	#send(commands: readonly Command[]): Promise<readonly Reply[]> {
+		return this.#options.link.send(commands, this.#options.timeoutMs)
+	}
+
+	/** Sends commands of which none may fail. */
+	async #ask(commands: readonly Command[]): Promise<readonly Reply[]> {
+		const replies = await this.#send(commands)
+		const failure = replies.find((reply) => reply instanceof Failure)
+		if (failure instanceof Failure) throw failure.toError(this.#options.servedBy)
+		return replies
+	}
+
+	async #load(round: number): Promise<void> {
+		const { link, timeoutMs, servedBy } = this.#options
+		const failure = round > ROUNDS ? new Failure(new Error('it forgets its scripts')) : await link.load(timeoutMs)
+		if (failure !== undefined) throw failure.toError(servedBy)
+	}
+}
+
+function expireAt({ key, deadline }: CountedSet): Command {
+	return command('expireat', key, deadline)
+}
+
+function frozenOf(batch: Batch, parts: readonly Part[], visitors?: VisitorFlush, deletion?: Frozen['deletion']): Frozen {
+	let bytes = 200
+	for (const { members } of parts) bytes += 100 + 16 * members.length
+	// The names are shared by the parts, and by the batch.
+	if (batch.kind === 'hits') for (const { deltas } of batch.groups) for (const { key } of deltas) bytes += 100 + key.length
+	return { batch, parts, visitors, deletion, bytes, at: 0, error: undefined }
+}
+
+function outcomeOf({ batch, parts, error, deletion }: Frozen): Outcome {
+	if (error !== undefined && parts.every(({ state }) => state === 'dropped')) return { status: 'refused', error }
+	if (batch.kind === 'delete') return { status: 'applied', existed: deletion!.existed }
+	return { status: 'applied' }
+}

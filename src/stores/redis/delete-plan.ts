@@ -1,0 +1,104 @@
+/** Where a key is, so that it can be deleted there: the sets whose names follow from the settings and the time, asked one by one. */
+import { type Bucket, deadlineOf, granularities, lengthMs, startOf, total } from '../../time/granularity.ts'
+import { type Lane, lanes, type SessionSettings } from '../store.ts'
+import { type Command, command } from './client.ts'
+import type { CountedSet } from './counted-set.ts'
+import { type Keys, memberOf, shapeOf } from './keys.ts'
+import { evaluate } from './link.ts'
+import type { PartitionSets } from './partition-sets.ts'
+import { sweepHash } from './scripts.ts'
+import type { TrendEpochs } from './trend-epoch.ts'
+import type { Ask } from './visitor-form.ts'
+
+export interface DeletePlan {
+	readonly existed: boolean
+	/** The sets that have the key and a number of all keys together. */
+	readonly countingAll: readonly CountedSet[]
+	/** Trends that have it. */
+	readonly others: readonly CountedSet[]
+	/** What takes the marks and the visitors away, once all sets have it marked as deleted; harmless to repeat. */
+	readonly sweep: () => Command[]
+}
+
+/** A hit can be of tomorrow at most; an hour more for clocks that differ. */
+const AHEAD_MS = lengthMs.day + lengthMs.hour
+const QUESTIONS = 1_000
+const NAMES = 200
+
+export async function planDelete(
+	key: string,
+	partition: number,
+	sets: PartitionSets,
+	{ settings, keys, epochs }: { settings: SessionSettings; keys: Keys; epochs: TrendEpochs },
+	ask: Ask,
+): Promise<DeletePlan> {
+	const member = memberOf(key)
+	const totals = await ask(lanes.map((lane) => command('zscore', keys.hits(partition, lane, total), member)))
+	// Every hit counts in the total, so that what is not there is nowhere.
+	const theirs = lanes.filter((_, i) => isThere(totals[i]))
+	const buckets = theirs.length === 0 ? [] : livingBuckets(settings)
+	const countingAll: CountedSet[] = []
+	const others: CountedSet[] = []
+	const visitors: string[] = []
+	for (const lane of theirs) {
+		countingAll.push(sets.hits(lane, total))
+		for (let from = 0; from < buckets.length; from += QUESTIONS) {
+			const some = buckets.slice(from, from + QUESTIONS)
+			const found = await ask(some.map((bucket) => question(keys.hits(partition, lane, bucket), bucket, member)))
+			for (const [i, bucket] of some.entries()) if (isThere(found[i])) countingAll.push(sets.hits(lane, bucket))
+		}
+		const current = epochs.at(settings.clock.now())
+		const trends = await ask(current.map((epoch) => command('zscore', keys.trend(partition, lane, epoch), member)))
+		for (const [i, epoch] of current.entries()) if (isThere(trends[i])) others.push(sets.trend(lane, epoch))
+		visitors.push(...visitorKeys(partition, lane, member, settings, keys, buckets))
+	}
+	const sweep = () => [
+		...[...countingAll, ...others].map((set) =>
+			set.shape === 'hash' ? evaluate(sweepHash, set.key, [member]) : command('zremrangebyscore', set.key, '0.5', '0.5'),
+		),
+		...Array.from({ length: Math.ceil(visitors.length / NAMES) }, (_, i) =>
+			command('unlink', ...visitors.slice(i * NAMES, (i + 1) * NAMES)),
+		),
+	]
+	return { existed: theirs.length > 0, countingAll, others, sweep }
+}
+
+/** All buckets that may hold something by now, but all time. */
+function livingBuckets({ clock, retention }: SessionSettings): Bucket[] {
+	const now = clock.now()
+	const buckets: Bucket[] = []
+	for (const level of granularities) {
+		if (retention[level] === 0) continue
+		for (
+			let start = startOf(level, now + AHEAD_MS);
+			now < deadlineOf({ level, start }, retention) + lengthMs.hour;
+			start -= lengthMs[level]
+		) {
+			buckets.push({ level, start })
+		}
+	}
+	return buckets
+}
+
+function question(key: string, bucket: Bucket, member: string): Command {
+	return shapeOf(bucket) === 'hash' ? command('hget', key, member) : command('zscore', key, member)
+}
+
+/** Whether a reply is the number of a key: neither nothing, nor the mark of a deleted one. */
+function isThere(reply: unknown): boolean {
+	return reply !== null && reply !== '' && Number(reply) !== 0.5
+}
+
+function visitorKeys(
+	partition: number,
+	lane: Lane,
+	member: string,
+	{ uniquesPer, tracker }: SessionSettings,
+	keys: Keys,
+	buckets: readonly Bucket[],
+): string[] {
+	if (tracker === undefined) return []
+	return [total, ...buckets]
+		.filter(({ level }) => uniquesPer.includes(level))
+		.map((bucket) => keys.visitors(partition, lane, bucket, member))
+}

@@ -1,0 +1,138 @@
+/**
+ * How the visitors of each kind of tracker lie in Redis: what a delta sends (sent twice it changes nothing, so visitors need no sequences), and how they
+ * are read and counted. A further kind is a further entry of `forms`.
+ */
+import { expected } from '../../errors.ts'
+import { PREIMAGE_BYTES, preimagesOf } from '../../sketches/coupon.ts'
+import { HyperLogLog } from '../../sketches/hyperloglog.ts'
+import { CouponSet } from '../../visitors/coupon-set.ts'
+import type { ExactDelta } from '../../visitors/exact.ts'
+import type { HyperLogLogDelta } from '../../visitors/hyperloglog.ts'
+import type { VisitorDelta, VisitorSketch, VisitorTracker } from '../../visitors/tracker.ts'
+import { type Command, command } from './client.ts'
+
+/** Sends commands and answers their replies; throws when one failed. */
+export type Ask = (commands: readonly Command[]) => Promise<readonly unknown[]>
+
+export interface VisitorForm {
+	/** What deltas together send, whatever the Redis key is: that comes second, once it is known. */
+	prepare(deltas: readonly VisitorDelta[]): (key: string, temporary: () => string) => Command[]
+	/** A sketch of each Redis key that has any visitors, by key. */
+	read(keys: readonly string[], tracker: VisitorTracker, ask: Ask): Promise<ReadonlyMap<string, VisitorSketch>>
+	/** The distinct visitors of Redis keys together, for each list of them; undefined when the server cannot say. */
+	count(lists: readonly (readonly string[])[]): Command[] | undefined
+}
+
+/** Registers above which a whole sketch is sent and merged: from there on that is shorter, and faster on the server. */
+const MANY_REGISTERS = 4_096
+const ELEMENTS = 1_000
+/** Visitors in one SADD. */
+const MEMBERS = 500
+/** Sketches of 12 KB in one answer. */
+const SKETCHES = 500
+/** Seconds after which the sketch that was to be merged goes by itself, should nobody have taken it away. */
+const TEMPORARY_SECONDS = 60
+
+const hyperloglog: VisitorForm = {
+	prepare(deltas) {
+		const coupons = couponsOf(deltas as readonly HyperLogLogDelta[])
+		if (coupons.length > MANY_REGISTERS) {
+			const image = asBuffer(HyperLogLog.fromCoupons(coupons).toRedis())
+			return (key, temporary) => {
+				const name = temporary()
+				return [command('set', name, image, 'EX', TEMPORARY_SECONDS), command('pfmerge', key, name), command('unlink', name)]
+			}
+		}
+		const bytes = asBuffer(preimagesOf(coupons))
+		const elements = Array.from(coupons, (_, i) => bytes.subarray(i * PREIMAGE_BYTES, (i + 1) * PREIMAGE_BYTES))
+		return (key) => chunks(elements, ELEMENTS).map((some) => command('pfadd', key, ...some))
+	},
+
+	async read(keys, tracker, ask) {
+		const sketches = new Map<string, VisitorSketch>()
+		for (const some of chunks(keys, SKETCHES)) {
+			const images = await ask(some.map((key) => ({ name: 'get', args: [key], binary: true })))
+			for (const [i, image] of images.entries()) if (image !== null) sketches.set(some[i]!, tracker.load(image as Uint8Array))
+		}
+		return sketches
+	},
+
+	count(lists) {
+		// Counting many at once blocks the server and is never cached there.
+		if (lists.some((keys) => keys.length > 100)) return undefined
+		return lists.map((keys) => command('pfcount', ...keys))
+	},
+}
+
+const set: VisitorForm = {
+	prepare(deltas) {
+		const together = new Set<string>()
+		for (const { visitors } of deltas as readonly ExactDelta[]) for (const visitor of visitors) together.add(visitor)
+		const visitors = chunks([...together], MEMBERS)
+		return (key) => visitors.map((some) => command('sadd', key, ...some))
+	},
+
+	async read(keys, tracker, ask) {
+		const deltas = new Map<string, VisitorDelta>()
+		let open = keys.map((key) => ({ key, cursor: '0' }))
+		while (open.length > 0) {
+			const pages = await ask(open.map(({ key, cursor }) => command('sscan', key, cursor, 'COUNT', 1_000)))
+			open = open.flatMap(({ key }, i) => {
+				const [cursor, visitors] = pages[i] as [string, string[]]
+				if (visitors.length > 0) {
+					const delta = deltas.get(key) ?? tracker.delta()
+					for (const visitor of visitors) delta.add(visitor)
+					deltas.set(key, delta)
+				}
+				return String(cursor) === '0' ? [] : [{ key, cursor: String(cursor) }]
+			})
+		}
+		return new Map([...deltas].map(([key, delta]) => [key, sketchOf(delta, tracker)]))
+	},
+
+	count(lists) {
+		return lists.every((keys) => keys.length === 1) ? lists.map((keys) => command('scard', keys[0]!)) : undefined
+	},
+}
+
+const forms: Readonly<Record<string, VisitorForm>> = { hyperloglog, set }
+
+/** Throws ERR_TALLYMARK_OPTION for a tracker that is of no kind known here. */
+export function visitorForm(tracker: VisitorTracker): VisitorForm {
+	const form = Object.hasOwn(forms, tracker.kind) ? forms[tracker.kind] : undefined
+	if (form === undefined) {
+		const known = Object.keys(forms).map((kind) => `'${kind}'`)
+		throw expected('ERR_TALLYMARK_OPTION', 'uniques', `of a kind that the Redis store can keep (${known.join(', ')})`, tracker.kind)
+	}
+	return form
+}
+
+/** A sketch of its own, in no pool. */
+export function emptySketch(tracker: VisitorTracker): VisitorSketch {
+	const pooled = tracker.sketch()
+	const sketch = tracker.load(pooled.save())
+	pooled.release()
+	return sketch
+}
+
+function couponsOf(deltas: readonly HyperLogLogDelta[]): Uint32Array {
+	if (deltas.length === 1) return deltas[0]!.coupons()
+	const together = new CouponSet()
+	for (const delta of deltas) for (const coupon of delta.coupons()) together.add(coupon)
+	return together.coupons()
+}
+
+function sketchOf(delta: VisitorDelta, tracker: VisitorTracker): VisitorSketch {
+	const sketch = emptySketch(tracker)
+	sketch.apply(delta)
+	return sketch
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+	return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+}
+
+export function chunks<Item>(items: readonly Item[], size: number): (readonly Item[])[] {
+	if (items.length <= size) return items.length === 0 ? [] : [items]
+	return Array.from({ length: Math.ceil(items.length / size) }, (_, i) => items.slice(i * size, (i + 1) * size))
+}
