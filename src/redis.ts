@@ -1,0 +1,3 @@
+/** `tallymark/redis`: numbers in Redis. A url needs ioredis; a client that is passed in can be ioredis 5 or 6, iovalkey, or anything alike. */
+export type { RedisClient, RedisPipeline } from './stores/redis/client.ts'
+export { RedisStore, type RedisStoreOptions } from './stores/redis/redis-store.ts'

@@ -1,0 +1,34 @@
+/** A client of our own, for a store that was given a url. ioredis is loaded only here, so that nobody needs it who passes a client of another make. */
+import { TallymarkError } from '../../errors.ts'
+import type { RedisClient } from './client.ts'
+
+export interface OwnClient extends RedisClient {
+	disconnect(): void
+}
+
+/**
+ * Set so that the client never repeats a command, nor keeps one for later: both are ours to do. Rejects with ERR_TALLYMARK_SETUP when ioredis is not
+ * installed.
+ */
+export async function connect(url: string, timeoutMs: number, onError: (error: unknown) => void): Promise<OwnClient> {
+	const { Redis } = await import('ioredis').catch((cause: unknown) => {
+		throw new TallymarkError(
+			'ERR_TALLYMARK_SETUP',
+			`A RedisStore that is given a url needs ioredis, which could not be loaded: npm install ioredis, or pass a client (${String(cause)})`,
+			{ cause },
+		)
+	})
+	const client = new Redis(url, {
+		enableOfflineQueue: false,
+		autoResendUnfulfilledCommands: false,
+		maxRetriesPerRequest: 0,
+		commandTimeout: timeoutMs,
+		connectTimeout: timeoutMs,
+		connectionName: 'tallymark',
+		// Half of it at random: the processes of a site must not all come back in the same moment.
+		retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt - 1, 6), 2_000) * (0.5 + Math.random() / 2),
+	})
+	// Without a listener ioredis prints to the console.
+	client.on('error', onError)
+	return client
+}

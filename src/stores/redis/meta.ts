@@ -1,0 +1,47 @@
+/** What all counters of a namespace must agree on, written down by the first one. */
+import { MismatchError } from '../../errors.ts'
+import { granularities, type Level } from '../../time/granularity.ts'
+import type { SessionSettings } from '../store.ts'
+import { type Command, command } from './client.ts'
+
+/** Of the layout in keys.ts. */
+const SCHEMA = 1
+const FIELD = 'settings'
+
+type Agreement = Readonly<Record<string, string | number>>
+
+export function agreementOf(settings: SessionSettings, partitions: number): Agreement {
+	const { tracker, uniquesPer, retention, trendHalfLifeMs } = settings
+	const levels = (['total', ...granularities] satisfies Level[]).filter((level) => uniquesPer.includes(level))
+	return {
+		schema: SCHEMA,
+		partitions,
+		uniques: tracker?.kind ?? 'off',
+		uniquesPer: tracker === undefined ? 'none' : levels.join(', '),
+		'retention.minute': retention.minute,
+		'retention.hour': retention.hour,
+		'retention.day': retention.day,
+		trendHalfLifeMs,
+	}
+}
+
+/** Writes the agreement down unless there is one, in one step, and asks which it is. */
+export function agree(key: string, agreement: Agreement): Command[] {
+	return [command('hsetnx', key, FIELD, JSON.stringify(agreement)), command('hget', key, FIELD)]
+}
+
+/** Throws MismatchError at the first difference between what is stored and what this counter has. */
+export function checkAgreement(stored: string, agreement: Agreement, namespace: string, servedBy: string): void {
+	let theirs: Agreement
+	try {
+		theirs = Object(JSON.parse(stored)) as Agreement
+	} catch {
+		theirs = {}
+	}
+	for (const [setting, ours] of Object.entries(agreement)) {
+		if (theirs[setting] === ours) continue
+		throw new MismatchError(
+			`Counters of one namespace must agree: namespace ${JSON.stringify(namespace)} on ${servedBy} has \`${setting}\` ${theirs[setting]}, and this counter has ${ours}`,
+		)
+	}
+}

@@ -1,0 +1,260 @@
+/** A counter's connection to the Redis store: a channel for each partition, the readings, and the watch over what may have been lost. */
+import type { Timer } from '../../clock.ts'
+import { ClosedError, StoreUnavailableError } from '../../errors.ts'
+import type {
+	Batch,
+	Claim,
+	HitsQuery,
+	HitsReading,
+	ListQuery,
+	ListReading,
+	NodeHealth,
+	Outcome,
+	SessionSettings,
+	StoreSession,
+	TopQuery,
+	TopReading,
+	TrendingQuery,
+	TrendingReading,
+	VisitorsQuery,
+	VisitorsReading,
+} from '../store.ts'
+import { Channel, type Identity } from './channel.ts'
+import { Claims } from './claims.ts'
+import { command } from './client.ts'
+import { Failure } from './failure.ts'
+import { Keys } from './keys.ts'
+import type { Link } from './link.ts'
+import { agree, agreementOf, checkAgreement } from './meta.ts'
+import { readHits } from './read-hits.ts'
+import { readList, readTop, readTrending } from './read-lists.ts'
+import { readVisitors } from './read-visitors.ts'
+import { Reader } from './reader.ts'
+import type { Route } from './route.ts'
+import { TrendEpochs } from './trend-epoch.ts'
+import { AWAY_MS, clearAway, show } from './writers.ts'
+
+export interface SessionLimits {
+	readonly partitions: number
+	readonly retentionMs: number
+	readonly retainedBytes: number
+	readonly readTimeoutMs: number
+	readonly writeTimeoutMs: number
+}
+
+export class RedisSession implements StoreSession {
+	readonly #route: Route
+	readonly #settings: SessionSettings
+	readonly #limits: SessionLimits
+	readonly #release: () => void
+	readonly #keys: Keys
+	readonly #epochs: TrendEpochs
+	readonly #identity: Identity
+	readonly #channels: readonly Channel[]
+	readonly #reader: Reader
+	readonly #claims: Claims
+	readonly #stopListening: readonly (() => void)[]
+	/** The server was asked, since the last reconnection, whether its settings are ours. */
+	#started = false
+	#starting: Promise<void> | undefined
+	/** When the server last heard of this writer. */
+	#shownAt: number | undefined
+	#retirements = 0
+	#cleared = false
+	#timer: Timer | undefined
+	#closed = false
+
+	/** `release`: called once, when the session needs the route no more. */
+	constructor(route: Route, settings: SessionSettings, limits: SessionLimits, release: () => void) {
+		this.#route = route
+		this.#settings = settings
+		this.#limits = limits
+		this.#release = release
+		this.#keys = new Keys(settings.namespace)
+		this.#epochs = new TrendEpochs(settings.trendHalfLifeMs)
+		this.#identity = { writer: settings.writer }
+		const ready = () => this.#ready()
+		this.#channels = Array.from(
+			{ length: limits.partitions },
+			(_, partition) =>
+				new Channel({
+					...limits,
+					partition,
+					settings,
+					ready,
+					link: route.linkOf(partition),
+					keys: this.#keys,
+					epochs: this.#epochs,
+					identity: this.#identity,
+					timeoutMs: limits.writeTimeoutMs,
+					servedBy: route.name,
+				}),
+		)
+		this.#reader = new Reader(route, limits.partitions, limits.readTimeoutMs, ready)
+		this.#claims = new Claims(this.#keys, settings.writer)
+		this.#stopListening = route.links.map((link) => link.onReady(() => this.#reconnected(link)))
+	}
+
+	apply(batch: Batch): Promise<Outcome> {
+		if (this.#closed) return Promise.reject(new ClosedError('The session'))
+		this.#watch()
+		return this.#channels[batch.partition]!.apply(batch)
+	}
+
+	hits(query: HitsQuery): Promise<HitsReading> {
+		return readHits(query, this.#reader, this.#keys, this.#settings, this.#identity.writer, this.#channels)
+	}
+
+	visitors(query: VisitorsQuery): Promise<VisitorsReading> {
+		return readVisitors(query, this.#reader, this.#keys, this.#settings)
+	}
+
+	top(query: TopQuery): Promise<TopReading> {
+		// What is acknowledged before the question is surely in the answer.
+		const applied = Float64Array.from(this.#channels, ({ acked }) => acked)
+		return readTop(query, this.#reader, this.#keys, this.#settings, applied)
+	}
+
+	trending(query: TrendingQuery): Promise<TrendingReading> {
+		return readTrending(query, this.#reader, this.#keys, this.#epochs)
+	}
+
+	list(query: ListQuery): Promise<ListReading> {
+		return readList(query, this.#reader, this.#keys)
+	}
+
+	claim(claim: Claim): Promise<boolean> {
+		return this.#claims.claim(claim, (commands) => this.#reader.ask(claim.partition, commands))
+	}
+
+	async release(claim: Claim): Promise<void> {
+		const link = this.#route.linkOf(claim.partition)
+		const failure = await this.#claims.release(claim, link, this.#limits.readTimeoutMs)
+		if (failure !== undefined) throw failure.toError(link.name)
+	}
+
+	health(): Promise<readonly NodeHealth[]> {
+		return Promise.all(
+			this.#route.links.map(async (link): Promise<NodeHealth> => {
+				const start = performance.now()
+				const [reply] = await link.send([command('ping')], this.#limits.readTimeoutMs)
+				if (reply instanceof Failure) return { name: link.name, status: 'down', latencyMs: undefined, reason: reply.message }
+				return { name: link.name, status: 'up', latencyMs: performance.now() - start }
+			}),
+		)
+	}
+
+	/**
+	 * Asks a last time whether everything that was acknowledged is there, and repairs what is not: afterwards nobody can. Gives up after the time that a
+	 * write has.
+	 */
+	async close(): Promise<void> {
+		if (this.#closed) return
+		this.#closed = true
+		this.#timer?.cancel()
+		for (const stop of this.#stopListening) stop()
+		const written = this.#channels.filter(({ sets }) => sets.size > 0)
+		for (const channel of written) channel.suspect()
+		try {
+			await Promise.all(written.map((channel) => channel.settle()))
+		} catch (cause) {
+			const message = `${this.#route.name} could not be asked on closing whether it still has everything that it acknowledged`
+			this.#settings.report({ type: 'error', error: new StoreUnavailableError(message, { cause }) })
+		} finally {
+			this.#release()
+		}
+	}
+
+	/** undefined when all is ready: then nothing needs to wait, and what is sent in one turn travels together. */
+	#ready(): Promise<void> | undefined {
+		if (this.#started) return undefined
+		this.#starting ??= this.#start().finally(() => {
+			this.#starting = undefined
+		})
+		return this.#starting
+	}
+
+	/** Compares the settings with those of the namespace, and shows the writer. */
+	async #start(): Promise<void> {
+		const { home, name } = this.#route
+		const agreement = agreementOf(this.#settings, this.#limits.partitions)
+		for (;;) {
+			const [written, stored, shown] = await home.send(
+				[...agree(this.#keys.meta, agreement), show(this.#keys, this.#identity.writer)],
+				this.#limits.readTimeoutMs,
+			)
+			if (written instanceof Failure) throw written.toError(name)
+			if (stored instanceof Failure) throw stored.toError(name)
+			checkAgreement(String(stored), agreement, this.#settings.namespace, name)
+			if (shown instanceof Failure) {
+				if (shown.kind !== 'noscript') throw shown.toError(name)
+				const failure = await home.load(this.#limits.readTimeoutMs)
+				if (failure !== undefined) throw failure.toError(name)
+				continue
+			}
+			if (!this.#isShown(shown)) continue
+			break
+		}
+		this.#started = true
+		void this.#clearAway()
+	}
+
+	/** Whether the server knows this writer; otherwise it takes another name, and forgets what it had sent as the one it was. */
+	#isShown(shown: unknown): boolean {
+		const now = this.#settings.clock.now()
+		const away = this.#shownAt !== undefined && now - this.#shownAt > AWAY_MS
+		this.#shownAt = now
+		if (Number(shown) !== 0 && !away) return true
+		this.#retirements++
+		this.#identity.writer = `${this.#settings.writer}.${this.#retirements}`
+		for (const channel of this.#channels) channel.retire()
+		return false
+	}
+
+	/** Once in a session, in the background: what it leaves undone the next one does. */
+	async #clearAway(): Promise<void> {
+		if (this.#cleared) return
+		this.#cleared = true
+		try {
+			await clearAway(
+				this.#keys,
+				this.#limits.partitions,
+				(commands) => this.#reader.askLink(this.#route.home, commands),
+				(partition, commands) => this.#reader.ask(partition, commands),
+			)
+		} catch {
+			this.#cleared = false
+		}
+	}
+
+	/** The server may have lost something, or be another one: everything is asked before anything else is sent. */
+	#reconnected(link: Link): void {
+		this.#started = false
+		const theirs = this.#channels.filter((_, partition) => this.#route.linkOf(partition) === link)
+		for (const channel of theirs) channel.suspect()
+		// What fails is tried again by the next batch, or the next look.
+		for (const channel of theirs) if (channel.sets.size > 0) channel.settle().catch(() => {})
+	}
+
+	/** From the first batch on, looks now and then whether the server still has what it acknowledged. */
+	#watch(): void {
+		this.#timer ??= this.#settings.clock.setTimer(() => {
+			this.#timer = undefined
+			if (this.#closed) return
+			this.#watch()
+			void this.#look()
+		}, this.#limits.retentionMs / 3)
+	}
+
+	async #look(): Promise<void> {
+		const waiting = this.#ready()
+		try {
+			if (waiting !== undefined) await waiting
+			const [shown] = await this.#route.home.send([show(this.#keys, this.#identity.writer)], this.#limits.readTimeoutMs)
+			if (!(shown instanceof Failure) && !this.#isShown(shown)) this.#started = false
+			await Promise.all(this.#channels.map((channel) => channel.check()))
+		} catch {
+			// The server is away: the batches say so, and the next reconnection asks about everything.
+		}
+	}
+}

@@ -1,0 +1,27 @@
+import { Redis } from 'ioredis'
+import { afterAll, beforeAll, describe, it } from 'vitest'
+import { RedisStore } from '../../../src/redis.ts'
+import { storeContract } from '../../../src/testing.ts'
+import { type RedisServer, startRedis } from '../../support/redis-server.ts'
+
+let server: RedisServer
+let client: Redis
+
+beforeAll(async () => {
+	server = await startRedis()
+	client = new Redis(server.port)
+})
+
+afterAll(async () => {
+	client.disconnect()
+	await server.stop()
+})
+
+describe.concurrent('the Redis store, over a client of the caller', () => {
+	for (const { name, run } of storeContract(() => new RedisStore(client))) it(name, run)
+})
+
+describe.concurrent('the Redis store, over a client of its own and with one partition', () => {
+	for (const { name, run } of storeContract(() => new RedisStore(server.url, { partitions: 1 }), { trackers: ['hyperloglog'] }))
+		it(name, run)
+})
