@@ -363,8 +363,7 @@ export class CounterPool {
 			if (end > this.#arena.length) this.#arena = grown(this.#arena, end)
 			this.#used = end
 		}
-		// The first part is used; the halves behind it are free, and mark themselves so.
-		this.#arena[block] = 0
+		// The first part is used, the halves behind it go back. They do not join it: its old mark, if any, is of a larger size.
 		while (found > shape) this.#give(block + (1 << --found), found)
 		return block
 	}
