@@ -244,6 +244,8 @@ export class Writer {
 		const keys: string[] = []
 		for (let more = true; more; ) {
 			const page = await this.session.list({ lane, prefix, limit: pageSize, after: keys.at(-1) })
+			const again = page.keys.find((key) => keys.includes(key))
+			if (again !== undefined) throw new Error(`Each key is listed once: ${JSON.stringify(again)} came again on a later page`)
 			keys.push(...page.keys)
 			more = page.more
 			if (more) equal(page.keys.length, pageSize, 'keys on a page that is not the last')

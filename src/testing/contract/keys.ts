@@ -178,7 +178,9 @@ export const keys: readonly Proof[] = [
 			equal([await writer.count('/home'), await writer.all()], [1_000, 1_005], 'hits after more were set')
 			await writer.set('/home', 3)
 			equal([await writer.count('/home'), await writer.all()], [3, 8], 'hits after fewer were set')
+			equal(await writer.list(), ['/home', '/other'], 'list')
 			await writer.set('/new', 7)
+			equal(await writer.list(), ['/home', '/new', '/other'], 'list with a key that was new')
 			equal([await writer.count('/new'), await writer.all()], [7, 15], 'hits of a key that was new')
 			equal(
 				await writer.top(),
