@@ -118,6 +118,19 @@ describe('TcpProxy', () => {
 		await until(() => open.ended === 'ECONNRESET')
 	})
 
+	it('abandons a connection without a word; new ones work', async () => {
+		const [open, other] = [await client(), await client()]
+		await until(() => proxy.connections === 2)
+		proxy.abandon(0)
+		open.socket.write('a')
+		other.socket.write('b')
+		await until(() => other.got === 'B')
+		await proxy.heal()
+		await moment()
+		expect(open).toMatchObject({ got: '', ended: 'open' })
+		expect(received).toBe('b')
+	})
+
 	const mishaps: readonly (readonly [Mishap, received: string, got: string])[] = [
 		['loseRequest', '', ''],
 		['loseReply', 'the set', ''],

@@ -75,9 +75,12 @@ export class TcpProxy {
 
 	/** Resets all connections, or the one that `which` in [0, 1) points at. */
 	cut(which?: number): void {
-		const all = [...this.#connections]
-		const chosen = which === undefined ? all : all.slice(Math.floor(which * all.length)).slice(0, 1)
-		for (const connection of chosen) connection.reset()
+		for (const connection of this.#chosen(which)) connection.reset()
+	}
+
+	/** The same connections are dead from now on, for ever, and nobody is told: half open, as after a router forgot them. New ones work. */
+	abandon(which?: number): void {
+		for (const connection of this.#chosen(which)) connection.abandoned = true
 	}
 
 	/** Forwards nothing, in either direction, until {@link resume}: then all of it. */
@@ -113,7 +116,7 @@ export class TcpProxy {
 		}
 	}
 
-	/** Ends everything that was done to the network; connections that are whole stay. */
+	/** Ends everything that was done to the network; connections that are whole stay, and so do those that were abandoned. */
 	async heal(): Promise<void> {
 		this.#traps.clear()
 		this.surface()
@@ -123,6 +126,11 @@ export class TcpProxy {
 
 	async close(): Promise<void> {
 		this.refuse()
+	}
+
+	#chosen(which: number | undefined): Connection[] {
+		const all = [...this.#connections]
+		return which === undefined ? all : all.slice(Math.floor(which * all.length)).slice(0, 1)
 	}
 
 	/** @internal The trap that this request falls into. */
@@ -175,6 +183,8 @@ export class TcpProxy {
 class Connection {
 	/** Bytes were swallowed: it must not go on. */
 	broken = false
+	/** Nothing will ever go through it again. */
+	abandoned = false
 	onEnd = () => {}
 	readonly #client: Socket
 	readonly #upstream: Socket
@@ -194,8 +204,7 @@ class Connection {
 		client.on('close', () => this.#end())
 		this.#upstream.on('close', () => {
 			// Half open: the client is not told that nobody is there any more.
-			if (!this.#proxy.swallowing) this.#end()
-			else this.broken = true
+			if (!this.#isDead()) this.#end()
 		})
 	}
 
@@ -216,10 +225,7 @@ class Connection {
 	}
 
 	#request(chunk: Buffer): void {
-		if (this.#proxy.swallowing) {
-			this.broken = true
-			return
-		}
+		if (this.#isDead()) return
 		const trap = this.#proxy.trapFor(chunk)
 		if (trap?.mishap === 'loseRequest') {
 			this.reset()
@@ -234,9 +240,8 @@ class Connection {
 	}
 
 	#reply(chunk: Buffer): void {
-		if (this.#proxy.swallowing) {
-			this.broken = true
-		} else if (this.#awaiting === undefined) {
+		if (this.#isDead()) return
+		if (this.#awaiting === undefined) {
 			this.#client.write(chunk)
 		} else if (this.#awaiting.mishap === 'loseReply') {
 			this.reset()
@@ -244,6 +249,11 @@ class Connection {
 			this.#client.end(partOf(chunk, this.#awaiting.share))
 			this.#upstream.destroy()
 		}
+	}
+
+	#isDead(): boolean {
+		if (this.#proxy.swallowing) this.broken = true
+		return this.abandoned || this.broken
 	}
 
 	#end(): void {

@@ -1,0 +1,85 @@
+/**
+ * The fault campaign: writers count through a network and on a Redis that both fail in every way we know, then all is counted again.
+ * `npm run chaos -- --schedules 1000 --seed 1 --parallel 3`; `--faults torn,cut` for some kinds only, `--control naive` or `--control no-sequences` for
+ * what must be seen failing. Ends with status 1 when a hit was lost or doubled. Schedule i of a campaign has the seed `<seed>:<i>`; `--only 17` runs that one.
+ */
+import { stderr } from 'node:process'
+import { parseArgs } from 'node:util'
+import { SingleBar } from 'cli-progress'
+import { describe, runCampaign, type Totals } from '../test/chaos/campaign.ts'
+import { type Kind, kinds, planOf, usualKinds } from '../test/chaos/plan.ts'
+import { levels } from '../test/chaos/recount.ts'
+import type { Target } from '../test/chaos/target.ts'
+
+const { values } = parseArgs({
+	options: {
+		schedules: { type: 'string', default: '100' },
+		seed: { type: 'string', default: '1' },
+		parallel: { type: 'string', default: '2' },
+		faults: { type: 'string' },
+		control: { type: 'string' },
+		only: { type: 'string' },
+	},
+})
+
+function whole(name: string, value: string): number {
+	const number = Number(value)
+	if (!Number.isInteger(number) || number < 1) refuse(`Expected --${name} to be a whole number from 1, got ${value}`)
+	return number
+}
+
+function refuse(message: string): never {
+	console.error(message)
+	process.exit(2)
+}
+
+const schedules = whole('schedules', values.schedules)
+const parallel = whole('parallel', values.parallel)
+const faults = values.faults?.split(',')
+for (const kind of faults ?? [])
+	if (!kinds.includes(kind as Kind)) refuse(`Expected --faults to be some of ${kinds.join(', ')}, got ${kind}`)
+if (values.control !== undefined && values.control !== 'naive' && values.control !== 'no-sequences')
+	refuse(`Expected --control to be naive or no-sequences, got ${values.control}`)
+
+const target: Target = values.control ?? 'redis'
+const all = (faults as Kind[] | undefined) ?? usualKinds
+// In turns, so that each kind happens at least that often.
+const numbers = values.only === undefined ? Array.from({ length: schedules }, (_, i) => i) : [whole('only', values.only)]
+const plans = numbers.map((i) => planOf(`${values.seed}:${i}`, { kinds: all, surely: [all[i % all.length]!] }))
+
+const bar = new SingleBar({
+	format: 'chaos [{bar}] {value}/{total}, {faults} faults, {hits} hits, lost {lost}, doubled {doubled}, bad {bad}, {eta_formatted} left',
+	stream: stderr,
+	noTTYOutput: true,
+	notTTYSchedule: 10_000,
+	etaBuffer: 20,
+})
+const figures = ({ faults, hits, lost, doubled, bad }: Totals) => ({ faults, hits, lost, doubled, bad })
+bar.start(plans.length, 0, { faults: 0, hits: 0, lost: 0, doubled: 0, bad: 0 })
+const { totals, bad, byKind, ms } = await runCampaign({
+	target,
+	plans,
+	parallel,
+	onResult: (_, soFar) => bar.update(soFar.schedules, figures(soFar)),
+})
+bar.stop()
+
+for (const result of bad.slice(0, 20)) console.log(`${describe(result)}\n`)
+
+const cells = (...texts: (string | number)[]) =>
+	texts.map((text, i) => (i === 0 ? String(text).padEnd(16) : String(text).padStart(12))).join('')
+console.log(cells('schedules with', 'schedules', 'happened', 'hits', 'lost', 'doubled', 'bad'))
+for (const kind of kinds) {
+	const row = byKind.get(kind)
+	if (row === undefined) continue
+	const { schedules, hits, lost, doubled, bad } = row.totals
+	console.log(cells(kind, schedules, row.happened, hits, lost, doubled, bad))
+}
+const { hits, lost, doubled, duplicates, retries, compared, reported } = totals
+console.log(cells('all', totals.schedules, totals.faults, hits, lost, doubled, totals.bad))
+console.log(`\nlost/doubled: ${levels.map((level) => `${level} ${totals.levels[level].lost}/${totals.levels[level].doubled}`).join(', ')}`)
+console.log(
+	`${compared} numbers compared; ${retries} attempts failed and were made again, ${duplicates} answered as duplicates; ${reported} hits lost and reported`,
+)
+console.log(`${target}, seed ${values.seed}: ${totals.schedules} schedules in ${Math.round(ms / 1_000)} s, ${totals.bad} bad`)
+process.exit(totals.bad > 0 ? 1 : 0)

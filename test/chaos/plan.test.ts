@@ -1,0 +1,45 @@
+import { describe, expect, it } from 'vitest'
+import { tickOf } from './hits.ts'
+import { kinds, planOf, usualKinds } from './plan.ts'
+
+const seeds = Array.from({ length: 300 }, (_, i) => String(i))
+
+describe('planOf', () => {
+	it('gives the same schedule and the same hits for the same seed, and others for others', () => {
+		expect(planOf('7')).toEqual(planOf('7'))
+		expect(planOf('7')).not.toEqual(planOf('8'))
+		const plan = planOf('7')
+		expect(tickOf(plan, plan.writers[1]!, 3)).toEqual(tickOf(planOf('7'), plan.writers[1]!, 3))
+		expect(tickOf(plan, plan.writers[1]!, 3)).not.toEqual(tickOf(plan, plan.writers[1]!, 4))
+	})
+
+	it('has every kind of fault, none that loses hits on purpose unless asked', () => {
+		const seen = new Set(seeds.flatMap((seed) => planOf(seed).faults.map(({ kind }) => kind)))
+		expect([...seen].sort()).toEqual([...usualKinds].sort())
+		expect(usualKinds).not.toContain('wipe')
+	})
+
+	it.each(kinds)('makes %s happen when asked', (kind) => {
+		for (const seed of seeds.slice(0, 20)) expect(planOf(seed, { surely: [kind] }).faults.map(({ kind }) => kind)).toContain(kind)
+	})
+
+	it('never takes back what a killed writer had stored', () => {
+		for (const seed of seeds) {
+			const found = planOf(seed).faults.map(({ kind }) => kind)
+			if (found.includes('killWriter'))
+				expect(found).not.toEqual(expect.arrayContaining([expect.stringMatching(/^(kill|torn|failover|wipe)$/)]))
+		}
+	})
+
+	it('keeps to the kinds it was given, and within the load', () => {
+		for (const seed of seeds) {
+			const { faults, loadMs } = planOf(seed, { kinds: ['torn', 'cut'] })
+			expect(faults.length).toBeGreaterThan(0)
+			for (const { kind, atMs } of faults) {
+				expect(['torn', 'cut']).toContain(kind)
+				expect(atMs).toBeGreaterThan(0)
+				expect(atMs).toBeLessThan(loadMs)
+			}
+		}
+	})
+})

@@ -1,0 +1,113 @@
+/** Runs one schedule: a server, a proxy, some writers, and what befalls them; then everything heals and is counted again. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { happen, type Stage } from './faults.ts'
+import type { Fault, Plan, Track } from './plan.ts'
+import { type Recount, recount } from './recount.ts'
+import { ServerControl } from './server-control.ts'
+import { isComplete, type Target } from './target.ts'
+import { TcpProxy } from './tcp-proxy.ts'
+import { truthOf } from './truth.ts'
+import { readLog, type WriterStory } from './writer-log.ts'
+import { WriterProcess } from './writer-process.ts'
+
+export interface ScheduleResult {
+	readonly plan: Plan
+	/** undefined where it could not be run to its end, which is bad as well. */
+	readonly recount: Recount | undefined
+	readonly hits: number
+	/** Attempts to store a batch that failed, and answers that it was there already. */
+	readonly retries: number
+	readonly duplicates: number
+	/** Everything that makes it bad, in words; empty for a good one. */
+	readonly complaints: readonly string[]
+	readonly ms: number
+}
+
+/** From the first look at the clock to the start of the load. */
+const headStartMs = 50
+const longestMs = 60_000
+
+const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
+
+export async function runSchedule(plan: Plan, target: Target, script: string): Promise<ScheduleResult> {
+	const began = Date.now()
+	const dir = mkdtempSync(join(tmpdir(), 'tallymark-chaos-logs-'))
+	const cleanUp: (() => Promise<unknown> | unknown)[] = [() => rmSync(dir, { recursive: true, force: true })]
+	let timer: NodeJS.Timeout | undefined
+	try {
+		const late = new Promise<never>((_, reject) => {
+			timer = setTimeout(() => reject(new Error(`The schedule was not through after ${longestMs} ms`)), longestMs)
+		})
+		const run = runOn(plan, target, script, dir, cleanUp)
+		const { recount, stories, truth } = await Promise.race([run, late])
+		const sum = (field: 'retries' | 'duplicates') => stories.reduce((all, { summary }) => all + (summary?.[field] ?? 0), 0)
+		return {
+			plan,
+			recount,
+			hits: truth.hits,
+			retries: sum('retries'),
+			duplicates: sum('duplicates'),
+			complaints: complaintsOf(plan, recount, stories),
+			ms: Date.now() - began,
+		}
+	} catch (error) {
+		const complaint = error instanceof Error ? (error.stack ?? error.message) : String(error)
+		return { plan, recount: undefined, hits: 0, retries: 0, duplicates: 0, complaints: [complaint], ms: Date.now() - began }
+	} finally {
+		clearTimeout(timer)
+		for (const each of cleanUp.reverse()) await each()
+	}
+}
+
+async function runOn(plan: Plan, target: Target, script: string, dir: string, cleanUp: (() => Promise<unknown> | unknown)[]) {
+	const writers = plan.writers.map(({ name }) => new WriterProcess(script, join(dir, name)))
+	cleanUp.push(() => Promise.all(writers.map((writer) => writer.kill())))
+	const server = await ServerControl.start({ fsync: plan.fsync, replica: plan.faults.some(({ kind }) => kind === 'failover') })
+	cleanUp.push(() => server.stop())
+	const proxy = await TcpProxy.start(server.port)
+	cleanUp.push(() => proxy.close())
+	await Promise.all(writers.map((writer) => writer.ready()))
+
+	const start = Date.now() + headStartMs
+	for (const [i, writer] of writers.entries()) writer.start({ target, plan, writer: i, port: proxy.port, start })
+	const isKilled = (i: number) => plan.writers[i]!.killedAtMs !== undefined
+	const killWriter = async () => {
+		await Promise.all(writers.filter((_, i) => isKilled(i)).map((writer) => writer.kill()))
+	}
+	const survivors = writers.filter((_, i) => !isKilled(i))
+	const stage = { proxy, server, killWriter }
+	await Promise.all([faults(stage, plan.faults, start), ...survivors.map((writer) => writer.counted())])
+
+	await proxy.heal()
+	await Promise.all(survivors.map((writer) => writer.close()))
+	const stories = writers.map(({ log }) => readLog(log))
+	const truth = truthOf(plan, start, stories, isComplete(target))
+	const rollbacks = stories.flatMap(({ rollbacks }) => rollbacks)
+	return { stories, truth, recount: await recount({ target, plan, start, port: server.port, truth, rollbacks }) }
+}
+
+/** Those of the link, those of the server and those of the writers: each in a row, one after the other. */
+async function faults(stage: Stage, all: readonly Fault[], start: number): Promise<void> {
+	const inARow = async (some: readonly Fault[]) => {
+		for (const fault of some) {
+			await wait(Math.max(0, start + fault.atMs - Date.now()))
+			await happen(stage, fault)
+		}
+	}
+	const tracks: readonly Track[] = ['link', 'server', 'writer']
+	await Promise.all(tracks.map((track) => inARow(all.filter((fault) => fault.track === track))))
+}
+
+function complaintsOf(plan: Plan, { differences, details }: Recount, stories: readonly WriterStory[]): string[] {
+	const complaints: string[] = []
+	if (Object.values(differences).some(({ lost, doubled }) => lost > 0 || doubled > 0)) complaints.push(...details)
+	for (const [i, { summary, errors }] of stories.entries()) {
+		const { name, killedAtMs } = plan.writers[i]!
+		if (killedAtMs === undefined && summary === undefined) complaints.push(`writer ${name} did not come to its end`)
+		if (summary !== undefined && summary.unstored > 0) complaints.push(`writer ${name} could not store ${summary.unstored} hits`)
+		for (const error of errors.slice(0, 5)) complaints.push(`writer ${name}: ${error}`)
+	}
+	return complaints
+}
