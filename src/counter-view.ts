@@ -167,10 +167,7 @@ export class LaneView<Key extends string = string> implements CounterView<Key> {
 		checkWhole('limit', limit, 1, 10_000)
 		if (by !== 'hits' && by !== 'uniques') throw expected('ERR_TALLYMARK_ARGUMENT', 'by', "'hits' or 'uniques'", by)
 		if (typeof prefix !== 'string') throw expected('ERR_TALLYMARK_ARGUMENT', 'prefix', 'a string', prefix)
-		if (to !== undefined && from === undefined)
-			throw new BadInputError('ERR_TALLYMARK_RANGE', 'Expected `from` together with `to`, got only `to`')
-		const range =
-			period === undefined ? (from === undefined ? undefined : { from, to }) : from === undefined ? { period } : { period, from }
+		const range = rangeOf(period, from, to)
 		const buckets = this.#buckets(range, by === 'hits' ? this.#keptHits() : this.#keptUniques())
 		if (by === 'uniques' && range === undefined) this.#assertTotalUniques()
 		const query = { lane: this.#lane, buckets, by, limit, prefix }
@@ -364,6 +361,16 @@ export class LaneView<Key extends string = string> implements CounterView<Key> {
 			perBucket.reduce((sum, value, column) => sum + (column === 0 ? value * within : value), 0),
 		)
 	}
+}
+
+/** The range that the options of a list ask for; undefined for all time. */
+function rangeOf(period: Granularity | undefined, from: Time | undefined, to: Time | undefined): Range | undefined {
+	if (from === undefined && to !== undefined) {
+		throw new BadInputError('ERR_TALLYMARK_RANGE', 'Expected `from` together with `to`, got only `to`')
+	}
+	if (period === undefined) return from === undefined ? undefined : { from, to }
+	if (from !== undefined) throw new BadInputError('ERR_TALLYMARK_RANGE', 'Expected either `period` or `from` and `to`, got both')
+	return { period }
 }
 
 /** A short name for buckets: runs of neighbours are written as one. */

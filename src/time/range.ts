@@ -7,7 +7,9 @@ import { type Bucket, deadlineOf, type Granularity, granularities, isGranularity
  * A stretch of time. `{ period }` is the current bucket, in UTC. `{ from, to }` is half-open, [from, to), on minute bounds; without `to` it
  * reaches to the end of the current day.
  */
-export type Range = { readonly from: Time; readonly to?: Time | undefined } | { readonly period: Granularity }
+export type Range =
+	| { readonly from: Time; readonly to?: Time | undefined; readonly period?: never }
+	| { readonly period: Granularity; readonly from?: never; readonly to?: never }
 
 /** What is kept: the granularities that can be read, and for how long after its end each bucket lives. */
 export interface Kept {
@@ -51,7 +53,7 @@ export function boundsOf(range: Range, now: number): { from: number; to: number 
 		const from = startOf(granularity, now)
 		return { from, to: from + lengthMs[granularity] }
 	}
-	const { from: start, to: end } = range as { from: Time; to?: Time }
+	const { from: start, to: end } = range
 	const from = momentOf('from', start)
 	const to = end === undefined ? Math.max(from, startOf('day', now) + lengthMs.day) : momentOf('to', end)
 	if (from > to)

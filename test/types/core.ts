@@ -17,6 +17,8 @@ export async function mistakes(): Promise<void> {
 	await pages.count('/abuot')
 	// @ts-expect-error: one of several keys is wrong
 	await pages.uniques(['/home', '/contact'])
+	// @ts-expect-error: a period and a stretch of time at once
+	void counter.count('/home', { period: 'day', from: 0 })
 	// @ts-expect-error: a number is no key
 	await counter.hit(42)
 
