@@ -13,7 +13,7 @@ import {
 	type ViewContext,
 } from './counter-view.ts'
 import { ClosedError, isTallymarkError, StoreUnavailableError, TallymarkError } from './errors.ts'
-import { Emitter } from './events.ts'
+import { attempt, Emitter } from './events.ts'
 import { inTime } from './flow/in-time.ts'
 import { ReadCache } from './flow/read-cache.ts'
 import type { HitReceipt } from './flow/receipt.ts'
@@ -415,7 +415,8 @@ export class Counter<Key extends string = string> implements CounterView<Key>, A
 		}
 		this.#batcher.seal()
 		// A turn later: the listeners that this calls must find the counter closed.
-		this.#closing = Promise.resolve().then(() => this.#close(timeoutMs))
+		const before = this.#stored
+		this.#closing = Promise.resolve().then(() => this.#close(timeoutMs, before))
 		return this.#closing
 	}
 
@@ -423,8 +424,7 @@ export class Counter<Key extends string = string> implements CounterView<Key>, A
 		await this.close()
 	}
 
-	async #close(timeoutMs: number): Promise<CloseReport> {
-		const before = this.#stored
+	async #close(timeoutMs: number, before: number): Promise<CloseReport> {
 		const { clock } = this.#settings
 		const deadline = clock.now() + timeoutMs
 		// A clock that is set back must not move the deadline.
@@ -490,18 +490,18 @@ export class Counter<Key extends string = string> implements CounterView<Key>, A
 
 	#failed(error: TallymarkError): void {
 		this.#emit('error', error)
-		try {
-			this.#settings.onError?.(error)
-		} catch {
-			// Whoever is told of errors is the last in the line.
-		}
+		// Whoever is told of errors is the last in the line.
+		attempt(
+			() => this.#settings.onError?.(error),
+			() => {},
+		)
 	}
 
 	/** A listener that throws must not stop the counting: its error is reported as one. */
 	#emit<Name extends keyof CounterEvents>(name: Name, event: CounterEvents[Name]): void {
-		const thrown = this.#events.emit(name, event)
-		if (thrown !== undefined && name !== 'error')
-			this.#failed(new TallymarkError('ERR_TALLYMARK_ARGUMENT', `A listener of '${name}' threw`, { cause: thrown }))
+		this.#events.emit(name, event, (cause) => {
+			if (name !== 'error') this.#failed(new TallymarkError('ERR_TALLYMARK_ARGUMENT', `A listener of '${name}' threw`, { cause }))
+		})
 	}
 
 	/** Keys that are stored already must not be turned away by `maxKeys`. */

@@ -1,3 +1,13 @@
+/** Calls what is not ours, which may throw at once or reject later; `failed` must not throw. */
+export function attempt(call: () => unknown, failed: (error: unknown) => void): void {
+	try {
+		const answer = call()
+		if (answer instanceof Promise) answer.catch(failed)
+	} catch (error) {
+		failed(error)
+	}
+}
+
 /** A typed emitter of our own: the core imports no `node:` module, and an 'error' that nobody listens to must not end the process. */
 export class Emitter<Events extends object> {
 	readonly #listeners = new Map<keyof Events, ((event: never) => void)[]>()
@@ -18,16 +28,8 @@ export class Emitter<Events extends object> {
 		return this.#listeners.has(name)
 	}
 
-	/** Tells every listener. One that throws does not keep the others, or the counting, from going on; its error is returned. */
-	emit<Name extends keyof Events>(name: Name, event: Events[Name]): unknown {
-		let thrown: unknown
-		for (const listener of this.#listeners.get(name) ?? []) {
-			try {
-				;(listener as (event: Events[Name]) => void)(event)
-			} catch (error) {
-				thrown ??= error
-			}
-		}
-		return thrown
+	/** Tells every listener. One that throws, or answers with a promise that rejects, does not keep the others or the counting from going on; `failed` hears of it. */
+	emit<Name extends keyof Events>(name: Name, event: Events[Name], failed: (error: unknown) => void): void {
+		for (const listener of this.#listeners.get(name) ?? []) attempt(() => (listener as (event: Events[Name]) => unknown)(event), failed)
 	}
 }

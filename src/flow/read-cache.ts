@@ -62,8 +62,8 @@ interface Held {
 	failedAt: number
 	/** Settles when the load under way ends; never rejects. */
 	loading: Promise<Failure | undefined> | undefined
-	/** Stored while the load is under way. */
-	early: FrozenBatch[]
+	/** Stored while the load is under way; undefined while none is. */
+	early: FrozenBatch[] | undefined
 	/** Calls that use `reading` or wait for it: a reading that fell out of the cache is released after the last of them. */
 	users: number
 	dropped: boolean
@@ -90,7 +90,8 @@ export const slotOfLists = (lane: Lane): string => `l:${lane}`
 export class ReadCache {
 	readonly #options: ReadCacheOptions
 	readonly #slots: LRUCache<string, Slot> | undefined
-	readonly #loads = new Set<Held>()
+	/** What somebody waits for: loads under way, and those that ended a moment ago. */
+	readonly #awaited = new Set<Held>()
 
 	constructor(options: ReadCacheOptions) {
 		this.#options = options
@@ -122,6 +123,7 @@ export class ReadCache {
 				if (rested >= 0 && rested < restMs && age < limits.ttlMs + limits.staleMs)
 					return use(held.reading as R, { servedBy: 'cache', stale: true, asOf: held.loadedAt })
 			}
+			this.#awaited.add(held)
 			// Cleared a turn later: a store that answers at once ends the load before it is assigned here.
 			held.loading ??= this.#load(held, load).finally(() => {
 				held.loading = undefined
@@ -143,6 +145,7 @@ export class ReadCache {
 			throw this.#asError(failure.error)
 		} finally {
 			held.users -= 1
+			if (held.users === 0) this.#awaited.delete(held)
 			if (held.dropped && held.users === 0) held.reading?.release()
 		}
 	}
@@ -153,7 +156,11 @@ export class ReadCache {
 			this.#forget(batch)
 			return
 		}
-		for (const held of this.#loads) held.early.push(batch)
+		for (const held of this.#awaited) {
+			held.early?.push(batch)
+			// In no slot (any more), and between the end of its load and those who wait for it there are some turns.
+			if (held.dropped) held.reading?.fold(batch)
+		}
 		if (this.#slots === undefined) return
 		for (const group of batch.groups) {
 			this.#slots.delete(slotOfLists(group.lane))
@@ -185,7 +192,7 @@ export class ReadCache {
 			loadedAt: 0,
 			failedAt: Number.NEGATIVE_INFINITY,
 			loading: undefined,
-			early: [],
+			early: undefined,
 			users: 0,
 			dropped: false,
 		}
@@ -219,13 +226,12 @@ export class ReadCache {
 	}
 
 	async #load(held: Held, load: () => MaybePromise<Reading>): Promise<Failure | undefined> {
-		this.#loads.add(held)
-		held.early = []
+		const early: FrozenBatch[] = []
+		held.early = early
 		try {
 			const answer = load()
 			const reading = answer instanceof Promise ? await this.#inTime(answer) : answer
-			// In one go from here: a batch that is stored now is folded into what is kept.
-			for (const batch of held.early) reading.fold(batch)
+			for (const batch of early) reading.fold(batch)
 			held.reading?.release()
 			held.reading = reading
 			held.loadedAt = this.#options.clock.now()
@@ -235,8 +241,7 @@ export class ReadCache {
 			held.failedAt = this.#options.clock.now()
 			return { error }
 		} finally {
-			this.#loads.delete(held)
-			held.early = []
+			held.early = undefined
 		}
 	}
 

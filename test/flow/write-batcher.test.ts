@@ -32,9 +32,9 @@ function answering(apply: (batch: Batch, inner: StoreSession) => Outcome | Promi
 
 test('hits on one key are one delta', async () => {
 	const { counter, store } = made()
-	for (let n = 0; n < 1000; n++) counter.hit('/a')
-	counter.hit('/a', { by: 5 })
-	counter.hit('/b')
+	for (let n = 0; n < 1000; n++) void counter.hit('/a')
+	void counter.hit('/a', { by: 5 })
+	void counter.hit('/b')
 	await counter.flush()
 	expect(store.batches).toHaveLength(1)
 	expect(hitsOf(store.batches[0]!.batch)).toEqual([
@@ -46,17 +46,17 @@ test('hits on one key are one delta', async () => {
 test('nothing is sent, and no timer set, before there is a hit', async () => {
 	const { counter, store, clock } = made()
 	expect(clock.pendingTimers).toBe(0)
-	counter.hit('/a')
+	void counter.hit('/a')
 	expect(clock.pendingTimers).toBe(1)
 	expect(store.calls()).toBe(0)
 })
 
 test('no timer is left when everything is stored', async () => {
 	const { counter, clock } = made()
-	counter.hit('/a')
+	void counter.hit('/a')
 	await clock.advance(1_000)
 	expect(clock.pendingTimers).toBe(0)
-	counter.hit('/a')
+	void counter.hit('/a')
 	await counter.flush()
 	await clock.advance(1_000)
 	expect(clock.pendingTimers).toBe(0)
@@ -64,9 +64,9 @@ test('no timer is left when everything is stored', async () => {
 
 test('a batch is cut when its oldest hit has waited for maxWaitMs, not before', async () => {
 	const { counter, store, clock } = made({ batch: { maxWaitMs: 300 } })
-	counter.hit('/a')
+	void counter.hit('/a')
 	await clock.advance(200)
-	counter.hit('/b')
+	void counter.hit('/b')
 	await clock.advance(99)
 	expect(store.batches).toHaveLength(0)
 	await clock.advance(1)
@@ -74,7 +74,7 @@ test('a batch is cut when its oldest hit has waited for maxWaitMs, not before', 
 		['/a', 1],
 		['/b', 1],
 	])
-	counter.hit('/a')
+	void counter.hit('/a')
 	await clock.advance(299)
 	expect(store.batches).toHaveLength(1)
 	await clock.advance(1)
@@ -83,7 +83,7 @@ test('a batch is cut when its oldest hit has waited for maxWaitMs, not before', 
 
 test('a batch is cut when maxKeys keys wait, as soon as the request that brought the last of them has ended', async () => {
 	const { counter, store, clock } = made({ batch: { maxKeys: 10, maxWaitMs: 60_000 } })
-	for (let n = 0; n < 10; n++) counter.hit(`/${n}`)
+	for (let n = 0; n < 10; n++) void counter.hit(`/${n}`)
 	expect(store.calls('apply')).toBe(0)
 	await clock.advance(1)
 	expect(store.calls('apply')).toBe(1)
@@ -92,15 +92,15 @@ test('a batch is cut when maxKeys keys wait, as soon as the request that brought
 
 test('maxKeys counts the keys of all minutes and lanes together', async () => {
 	const { counter, store, clock } = made({ batch: { maxKeys: 10, maxWaitMs: 60_000 } })
-	for (let n = 0; n < 5; n++) counter.hit('/a', { at: clock.now() - n * minute })
-	for (let n = 0; n < 5; n++) counter.hit('/a', { at: clock.now() - n * minute, lane: 'bot' })
+	for (let n = 0; n < 5; n++) void counter.hit('/a', { at: clock.now() - n * minute })
+	for (let n = 0; n < 5; n++) void counter.hit('/a', { at: clock.now() - n * minute, lane: 'bot' })
 	await clock.advance(1)
 	expect(store.calls('apply')).toBe(1)
 })
 
 test('no batch by size is larger than maxKeys', async () => {
 	const { counter, store, clock } = made({ batch: { maxKeys: 10 } })
-	for (let n = 0; n < 95; n++) counter.hit(`/${n}`)
+	for (let n = 0; n < 95; n++) void counter.hit(`/${n}`)
 	await clock.advance(2_000)
 	const sizes = store.batches.map(({ batch }) => hitsOf(batch).length)
 	expect(sizes).toEqual([...Array(9).fill(10), 5])
@@ -113,7 +113,7 @@ test('a loop that never yields loses none of two million keys', async () => {
 		refused += hits
 	})
 	const keys = 2_000_000
-	for (let n = 0; n < keys; n++) counter.hit(`${n}`)
+	for (let n = 0; n < keys; n++) void counter.hit(`${n}`)
 	expect(refused).toBe(0)
 	await counter.flush()
 	expect(await counter.all.count()).toBe(keys)
@@ -123,14 +123,14 @@ test('a loop that never yields loses none of two million keys', async () => {
 
 test('the hit that fills a batch is in it', async () => {
 	const { counter, recount } = made({ batch: { maxKeys: 5 }, faults: { sync: true } })
-	for (let n = 0; n < 100; n++) counter.hit(`/${n}`, { by: 7 })
+	for (let n = 0; n < 100; n++) void counter.hit(`/${n}`, { by: 7 })
 	await counter.flush()
 	for (let n = 0; n < 100; n++) expect([n, await recount().count(`/${n}`)]).toEqual([n, 7])
 })
 
 test('a loop that never yields loses no visitor, however many, while the store answers at once', async () => {
 	const { counter, recount } = made({ uniques: 'set', batch: { maxPendingKeys: 100 }, faults: { sync: true } })
-	for (let n = 0; n < 1_000; n++) counter.hit('/a', { visitor: `v${n}` })
+	for (let n = 0; n < 1_000; n++) void counter.hit('/a', { visitor: `v${n}` })
 	await counter.flush()
 	expect(await recount().uniques('/a')).toEqual({ value: 1_000, exact: true, error: 0 })
 	expect((await counter.health()).dropped).toBe(0)
@@ -139,14 +139,14 @@ test('a loop that never yields loses no visitor, however many, while the store a
 test('hits of many different minutes at once cost no more than those of few', async () => {
 	const { counter, clock, recount } = made({ faults: { sync: true } })
 	const minutes = 30_000
-	for (let n = 0; n < minutes; n++) counter.hit('/a', { at: clock.now() - n * minute })
+	for (let n = 0; n < minutes; n++) void counter.hit('/a', { at: clock.now() - n * minute })
 	await counter.flush()
 	expect(await recount().count('/a')).toBe(minutes)
 }, 10_000)
 
 test('flush() sends what waits and resolves when it is stored', async () => {
 	const { counter, store, clock, recount } = made()
-	counter.hit('/a')
+	void counter.hit('/a')
 	store.failNext('hang-after', { op: 'apply' })
 	const flushed = watched(counter.flush())
 	await clock.advance(0)
@@ -166,7 +166,7 @@ test('flush() with nothing to store resolves without asking the store', async ()
 
 test('flush() joins the one that is under way', async () => {
 	const { counter, store, clock } = made()
-	counter.hit('/a')
+	void counter.hit('/a')
 	store.failNext('hang', { op: 'apply' })
 	const both = [watched(counter.flush()), watched(counter.flush())]
 	await clock.advance(0)
@@ -179,11 +179,11 @@ test('flush() joins the one that is under way', async () => {
 
 test('flush() waits for the hits that came while another batch was under way', async () => {
 	const { counter, store, clock, recount } = made()
-	counter.hit('/a')
+	void counter.hit('/a')
 	store.failNext('hang', { op: 'apply' })
 	void counter.flush()
 	await clock.advance(0)
-	counter.hit('/a')
+	void counter.hit('/a')
 	const second = watched(counter.flush())
 	await clock.advance(0)
 	expect(store.calls('apply')).toBe(1)
@@ -198,9 +198,9 @@ test('flush() ends although hits keep coming', async () => {
 	let n = 0
 	// More than a batch by size takes: whoever waited for the last of them would wait for ever.
 	counter.on('flush', () => {
-		for (let more = 0; more < 5 && n < 1_000; more++) counter.hit(`/more/${n++}`)
+		for (let more = 0; more < 5 && n < 1_000; more++) void counter.hit(`/more/${n++}`)
 	})
-	for (let more = 0; more < 5; more++) counter.hit(`/first/${more}`)
+	for (let more = 0; more < 5; more++) void counter.hit(`/first/${more}`)
 	let came = Number.NaN
 	const flushed = counter.flush().then(() => {
 		came = n
@@ -212,7 +212,7 @@ test('flush() ends although hits keep coming', async () => {
 test('flush() rejects after its time-out and keeps the hits', async () => {
 	const { counter, store, clock, recount } = made()
 	store.down = true
-	counter.hit('/a')
+	void counter.hit('/a')
 	const flushed = watched(counter.flush({ timeoutMs: 3_000 }))
 	await clock.advance(2_999)
 	expect(flushed.now.state).toBe('pending')
@@ -226,7 +226,7 @@ test('flush() rejects after its time-out and keeps the hits', async () => {
 
 test('flush() tries at once what waits for its next attempt', async () => {
 	const { counter, store, clock } = made()
-	counter.hit('/a')
+	void counter.hit('/a')
 	store.failNext('before', { op: 'apply', times: 8 })
 	await clock.advance(8_000)
 	expect(store.calls('apply')).toBe(8)
@@ -237,11 +237,11 @@ test('flush() tries at once what waits for its next attempt', async () => {
 
 test('a batch that failed is sent again as it was, and what came meanwhile follows in the next one', async () => {
 	const { counter, store, clock, recount } = made({ uniques: 'set' })
-	counter.hit('/a', { visitor: 'ada' })
+	void counter.hit('/a', { visitor: 'ada' })
 	store.failNext('after', { op: 'apply', times: 4 })
 	await clock.advance(1_000)
-	counter.hit('/a', { visitor: 'bob' })
-	counter.hit('/b')
+	void counter.hit('/a', { visitor: 'bob' })
+	void counter.hit('/b')
 	await clock.advance(10_000)
 	store.assertBatchesInOrder()
 	expect(store.batches.map(({ batch }) => batch.sequence)).toEqual([1, 1, 1, 1, 1, 2])
@@ -255,7 +255,7 @@ test('waits between attempts as backoff says: from 25 to 50 ms at first, from 2.
 	const waits: RetryEvent[] = []
 	counter.on('retry', (event) => waits.push(event))
 	store.down = true
-	counter.hit('/a')
+	void counter.hit('/a')
 	await clock.advance(60_000)
 	expect(waits.map(({ attempt }) => attempt)).toEqual(waits.map((_, index) => index + 1))
 	for (const { attempt, delayMs } of waits) {
@@ -269,7 +269,7 @@ test('waits between attempts as backoff says: from 25 to 50 ms at first, from 2.
 
 test('a store that never answers is asked again after 15 s', async () => {
 	const { counter, store, clock, recount } = made()
-	counter.hit('/a')
+	void counter.hit('/a')
 	store.failNext('hang', { op: 'apply' })
 	await clock.advance(1_000 + 14_999)
 	expect(store.calls('apply')).toBe(1)
@@ -282,7 +282,7 @@ test('a store that never answers is asked again after 15 s', async () => {
 
 test('an answer to an earlier attempt settles the batch', async () => {
 	const { counter, store, clock, recount } = made()
-	counter.hit('/a')
+	void counter.hit('/a')
 	store.failNext('hang-after', { op: 'apply', times: 2 })
 	const flushed = watched(counter.flush())
 	await clock.advance(15_100)
@@ -290,7 +290,7 @@ test('an answer to an earlier attempt settles the batch', async () => {
 	store.answerHung()
 	await clock.advance(0)
 	expect(flushed.now.state).toBe('resolved')
-	counter.hit('/a')
+	void counter.hit('/a')
 	await counter.flush()
 	expect(await recount().count('/a')).toBe(2)
 	store.assertBatchesInOrder()
@@ -298,10 +298,10 @@ test('an answer to an earlier attempt settles the batch', async () => {
 
 test('a request that comes late, after its batch and the next were stored, changes nothing', async () => {
 	const { counter, store, clock, recount } = made()
-	counter.hit('/a')
+	void counter.hit('/a')
 	store.failNext('hang', { op: 'apply' })
 	await clock.advance(16_100)
-	counter.hit('/a')
+	void counter.hit('/a')
 	await counter.flush()
 	expect(store.hung).toBe(1)
 	store.answerHung()
@@ -322,7 +322,7 @@ test('a partition that cannot be reached holds up no other', async () => {
 	const flushes: FlushEvent[] = []
 	counter.on('flush', (event) => flushes.push(event))
 	for (let round = 0; round < 5; round++) {
-		for (const key of keys) counter.hit(key)
+		for (const key of keys) void counter.hit(key)
 		await clock.advance(1_000)
 	}
 	for (const partition of [0, 1, 3]) expect(flushes.filter((event) => event.partition === partition)).toHaveLength(5)
@@ -371,10 +371,10 @@ test('past maxPendingKeys hits on new keys are refused: a receipt, an event, a n
 
 test('a hit on a key that waits outside the batch under way counts, however full it is', async () => {
 	const { counter, store, clock, recount } = made({ batch: { maxPendingKeys: 10 } })
-	counter.hit('/first')
+	void counter.hit('/first')
 	store.failNext('hang', { op: 'apply' })
 	await clock.advance(1_000)
-	for (let n = 0; n < 20; n++) counter.hit(`/${n}`)
+	for (let n = 0; n < 20; n++) void counter.hit(`/${n}`)
 	expect(await counter.hit('/0')).toEqual({ counted: true, key: '/0' })
 	expect(await counter.hit('/0', { by: 10 })).toEqual({ counted: true, key: '/0' })
 	expect(await counter.hit('/19')).toMatchObject({ counted: false, reason: 'overflow' })
@@ -411,13 +411,13 @@ test('a batch that the store refuses rejects the flush, is reported and counted 
 	const drops: DropEvent[] = []
 	const errors: unknown[] = []
 	counter.on('drop', (event) => drops.push(event)).on('error', (error) => errors.push(error))
-	counter.hit('/a', { by: 3 })
+	void counter.hit('/a', { by: 3 })
 	await expect(counter.flush()).rejects.toThrow(StoreRefusedError)
 	expect(drops).toEqual([{ key: undefined, hits: 3, reason: 'refused' }])
 	expect(errors).toMatchObject([{ code: 'ERR_TALLYMARK_STORE_REFUSED' }])
 	expect(await counter.health()).toMatchObject({ dropped: 3, pendingHits: 0 })
 	refuse = false
-	counter.hit('/a')
+	void counter.hit('/a')
 	await counter.flush()
 	expect(await counter.count('/a')).toBe(1)
 })
@@ -432,7 +432,7 @@ test('an error at once is a failed attempt like any other', async () => {
 	const counter = new Counter({ store, clock })
 	const errors: unknown[] = []
 	counter.on('error', (error) => errors.push(error))
-	counter.hit('/a')
+	void counter.hit('/a')
 	await clock.advance(2_000)
 	expect(await counter.count('/a')).toBe(1)
 	// Told once, with its first failure; the others are 'retry' events.
@@ -443,11 +443,11 @@ test('an error at once is a failed attempt like any other', async () => {
 
 test('hits go into the batch of their own minute when the minute turns while they wait', async () => {
 	const { counter, store, clock, recount } = made({ batch: { maxWaitMs: 120_000 } })
-	counter.hit('/a')
+	void counter.hit('/a')
 	await clock.advance(29_999)
-	counter.hit('/a')
+	void counter.hit('/a')
 	await clock.advance(1)
-	counter.hit('/a', { by: 10 })
+	void counter.hit('/a', { by: 10 })
 	await counter.flush()
 	const { groups } = store.batches[0]!.batch as HitsBatch
 	expect(groups.map((group) => [group.minute, group.deltas[0]!.hits])).toEqual([
@@ -475,16 +475,16 @@ test('a hit on a known key asks for the time once, whatever hits of other minute
 		hit()
 		return clock.asked - before
 	}
-	counter.hit('/a', { visitor: 'ada' })
-	counter.hit('/a', { at: noonish + 20 * 3_600_000 })
-	counter.hit('/a', { at: noonish - 5 * 3_600_000 })
+	void counter.hit('/a', { visitor: 'ada' })
+	void counter.hit('/a', { at: noonish + 20 * 3_600_000 })
+	void counter.hit('/a', { at: noonish - 5 * 3_600_000 })
 	expect(cost(() => counter.hit('/a'))).toBe(1)
 	expect(cost(() => counter.hit('/a', { visitor: 'bob' }))).toBe(1)
 	clock.set(noonish - 3_600_000)
-	counter.hit('/a')
+	void counter.hit('/a')
 	expect(cost(() => counter.hit('/a'))).toBe(1)
 	clock.set(noonish + 3_600_000)
-	counter.hit('/a')
+	void counter.hit('/a')
 	expect(cost(() => counter.hit('/a'))).toBe(1)
 	await counter.flush()
 	expect(await counter.count('/a')).toBe(9)
