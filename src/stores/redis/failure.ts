@@ -16,7 +16,9 @@ export class Failure {
 	constructor(cause: unknown) {
 		this.cause = cause
 		this.message = cause instanceof Error ? cause.message : String(cause)
-		this.kind = kindOf(this.message)
+		const reason = cause instanceof Error ? cause.cause : undefined
+		// Whoever is not let in while connecting has no connection, for that reason.
+		this.kind = reason instanceof Error && kindOf(reason.message) === 'denied' ? 'denied' : kindOf(this.message)
 	}
 
 	/** As the error that a caller sees. */

@@ -27,6 +27,8 @@ export class Link {
 	#client: RedisClient | undefined
 	#opening: Promise<RedisClient> | undefined
 	#failed: unknown
+	/** Settles with the attempt to connect that is under way. */
+	#connecting: Promise<void> | undefined
 	readonly #open: () => RedisClient | Promise<RedisClient>
 	#calls: Call[] = []
 	#scheduled = false
@@ -60,7 +62,7 @@ export class Link {
 		return new Promise((resolve) => {
 			const timer = systemClock.setTimer(() => {
 				call.late = true
-				answer(failures(commands, new Error(`no answer within ${timeoutMs} ms${this.#why()}`)))
+				answer(failures(commands, this.#away(`no answer within ${timeoutMs} ms`)))
 			}, timeoutMs)
 			const answer = (replies: readonly Reply[]) => {
 				timer.cancel()
@@ -135,21 +137,30 @@ export class Link {
 	/** The client once it can take commands. Rejects at once when the server is known to be away. */
 	async #whenReady(): Promise<RedisClient> {
 		const client = this.#client ?? (await this.#connect())
-		if (client.status === undefined || client.status === 'ready') return client
-		if (client.status === 'wait') client.connect?.().catch(() => {})
-		// While it connects for the first time, a call waits for it (and for its time to run out); later it is better told at once.
-		const connecting = client.status === 'connecting' || client.status === 'connect' || client.status === 'wait'
-		if (!connecting) throw new Error(`the connection is down (${client.status})${this.#why()}`)
-		await new Promise<void>((resolve, reject) => {
+		const { status } = client
+		if (status === undefined || status === 'ready') return client
+		if (status === 'wait') client.connect?.().catch(() => {})
+		// While it connects, a call waits for it (and for its time to run out); between two attempts it is better told at once.
+		else if (status !== 'connecting' && status !== 'connect') throw this.#away(`the connection is down (${status})`)
+		this.#connecting ??= this.#connected(client).finally(() => {
+			this.#connecting = undefined
+		})
+		await this.#connecting
+		return client
+	}
+
+	#connected(client: RedisClient): Promise<void> {
+		return new Promise((resolve, reject) => {
 			const settle = (finish: () => void) => () => {
 				for (const [event, listener] of Object.entries(listeners)) client.off(event, listener)
 				finish()
 			}
-			const fail = settle(() => reject(new Error(`no connection${this.#why()}`)))
-			const listeners: Record<string, () => void> = { ready: settle(resolve), close: fail, end: fail }
+			const fail = settle(() => reject(this.#away('no connection')))
+			// An error tells why; the end of the attempt follows it.
+			const error: (error?: unknown) => void = (error) => this.noteError(error)
+			const listeners: Record<string, () => void> = { ready: settle(resolve), close: fail, end: fail, error }
 			for (const [event, listener] of Object.entries(listeners)) client.on(event, listener)
 		})
-		return client
 	}
 
 	async #connect(): Promise<RedisClient> {
@@ -168,11 +179,12 @@ export class Link {
 		return this.#opening
 	}
 
-	#why(): string {
+	/** That there is no answer, and why, as far as the client was told. */
+	#away(what: string): Error {
 		const error = this.#lastError
-		return error === undefined
-			? ''
-			: `: ${error instanceof Error ? error.message || String((error as { code?: unknown }).code ?? error) : String(error)}`
+		if (error === undefined) return new Error(what)
+		const { message, code } = error as { message?: string; code?: string }
+		return new Error(`${what}: ${message || code || String(error)}`, { cause: error })
 	}
 }
 
