@@ -294,8 +294,9 @@ export class Channel {
 			const expires = set.expires ? undefined : commands.push(expireAt(set)) - 1
 			readers.push((replies) => {
 				const expired = expires !== undefined && replies[expires] instanceof Failure ? (replies[expires] as Failure) : undefined
-				if (expired === undefined) set.expires = true
-				else failed(expired)
+				if (expired !== undefined) failed(expired)
+				// Only what was said just now: a reconnection in the meantime has put it in doubt again.
+				else if (expires !== undefined) set.expires = true
 				if (this.#readParts(set, parts, replies.slice(from, from + parts.length), expired !== undefined, failed)) state.progress = true
 			})
 		}

@@ -10,6 +10,8 @@ let client: Redis
 beforeAll(async () => {
 	server = await startRedis()
 	client = new Redis(server.port)
+	// Each case makes a store of its own, and all of them run at the same time.
+	client.setMaxListeners(0)
 })
 
 afterAll(async () => {
