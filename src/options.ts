@@ -4,7 +4,7 @@ import { BadInputError, expected, type TallymarkError } from './errors.ts'
 import type { CacheLimits } from './flow/read-cache.ts'
 import type { BatchLimits } from './flow/write-batcher.ts'
 import type { Store } from './stores/store.ts'
-import { type Granularity, granularities, type Level, lengthMs } from './time/granularity.ts'
+import { type Granularity, isGranularity, type Level, lengthMs } from './time/granularity.ts'
 import type { VisitorTracker } from './visitors/tracker.ts'
 import { createTracker, type TrackerName } from './visitors/trackers.ts'
 
@@ -138,9 +138,9 @@ export function settingsOf(options: CounterOptions): Settings {
 		throw expected(code, 'clock', 'an object with now() and setTimer()', clock)
 	if (onError !== undefined && typeof onError !== 'function') throw expected(code, 'onError', 'a function', onError)
 	if (store !== undefined && typeof store?.open !== 'function') throw expected(code, 'store', 'a store, such as new MemoryStore()', store)
-	if (!Array.isArray(uniquesPer) || uniquesPer.some((level) => level !== 'total' && !granularities.includes(level))) {
-		throw expected(code, 'uniquesPer', "an array of 'total', 'minute', 'hour', 'day'", uniquesPer)
-	}
+	const levels = "an array of 'total', 'minute', 'hour', 'day'"
+	if (!Array.isArray(uniquesPer)) throw expected(code, 'uniquesPer', levels, uniquesPer)
+	for (const level of uniquesPer) if (level !== 'total' && !isGranularity(level)) throw expected(code, 'uniquesPer', levels, level)
 
 	const kept = {
 		minute: whole('retention.minute', retention.minute, lengthMs.day, 0, 20 * year),
