@@ -53,7 +53,7 @@ export function tickOf(plan: Plan, writer: WriterPlan, tick: number): Tick {
 		}
 	})
 	const operations: Operation[] = []
-	if (own.length > 0 && tick % 20 === 7)
+	if (plan.operations && own.length > 0 && tick % 20 === 7)
 		operations.push(
 			random.chance(0.5) ? { kind: 'set', key: own[0]!, hits: random.whole(0, 1_000) } : { kind: 'delete', key: random.pick(own) },
 		)

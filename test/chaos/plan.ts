@@ -66,6 +66,8 @@ export interface Plan {
 	/** After the start, rounded up to a second: a minute of the past ends its life. */
 	readonly minuteEndsAtMs: number
 	readonly writers: readonly WriterPlan[]
+	/** Whether keys are corrected and deleted too. */
+	readonly operations: boolean
 	readonly faults: readonly Fault[]
 	readonly loadMs: number
 }
@@ -128,6 +130,8 @@ export function planOf(seed: string, { kinds: allowed = usualKinds, surely = [],
 		timeoutMs: random.pick([150, 300, 1_000]),
 		minuteEndsAtMs: random.whole(0, 0.5 * loadMs),
 		writers,
+		// A hit that was deleted, or overwritten, cannot be told from one that was lost.
+		operations: !wiped,
 		faults,
 		loadMs,
 	}
