@@ -40,7 +40,7 @@ export interface CounterOptions {
 	/** At which levels. @default ['total', 'day'] */
 	readonly uniquesPer?: readonly Level[] | undefined
 	/** Milliseconds a bucket is kept after its end; 0: the granularity is off. @default minute 24 h, hour 31 days, day 731 days */
-	readonly retention?: Partial<Record<Granularity, number>> | undefined
+	readonly retention?: Partial<Record<Granularity, number | undefined>> | undefined
 	/** The same visitor hitting the same key again within this time is not counted. 0: off. @default 0 */
 	readonly cooldownMs?: number | undefined
 	/** How long an idempotency id (`hit(key, { id })`) is remembered. @default 86_400_000 (a day) */
