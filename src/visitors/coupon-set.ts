@@ -27,11 +27,6 @@ export class CouponSet {
 	#slots: Uint32Array | undefined
 	#dense: HyperLogLog | undefined
 
-	/** How many registers are in use. */
-	get size(): number {
-		return this.#dense === undefined ? this.#size : this.#dense.size
-	}
-
 	/** Raises register `coupon >>> 6` to at least rank `coupon & 63`; true when it was lower. The coupon must be one: it is not checked here. */
 	add(coupon: number): boolean {
 		if (this.#dense !== undefined) return this.#dense.addCoupon(coupon)

@@ -109,6 +109,20 @@ describe.each(trackerNames)('the %s tracker', (name) => {
 		}
 	})
 
+	test('hostile visitors are the same ones after a save and a load', () => {
+		const loaded = tracker.load(
+			filled(
+				tracker,
+				hostile.filter((visitor) => visitor !== '\ud83d'),
+			).save(),
+		)
+		const delta = tracker.delta()
+		for (const visitor of hostile) delta.add(visitor)
+		loaded.apply(delta)
+		// The lone surrogate alone is new.
+		expect(loaded.estimate().value).toBe(hostile.length)
+	})
+
 	test('loads from the middle of a larger buffer', () => {
 		const bytes = filled(tracker, ['ada', 'bob']).save()
 		const larger = new Uint8Array(bytes.length + 20).fill(0xff)
