@@ -1,0 +1,282 @@
+/**
+ * Hits into one Redis: with everything tallymark keeps (four levels, all keys together, the trend, visitors, exactly once) against INCR of a single number
+ * with autopipelining, and against redis-metrics with minute granularity. One server of its own, without persistence, for all of them; its time, its
+ * traffic and its memory are taken from the server's own counts.
+ */
+
+import { execFile } from 'node:child_process'
+import { createRequire } from 'node:module'
+import { promisify } from 'node:util'
+import { Redis } from 'ioredis'
+import { Counter, type CounterOptions } from '../src/index.ts'
+import { RedisStore } from '../src/redis.ts'
+import { startRedis } from '../test/support/redis-server.ts'
+import { type Contender, compare, gate, named, printTable, seeded, zipf } from './harness.ts'
+
+const names = Array.from({ length: 20_000 }, (_, i) => `/articles/2026/${String(i).padStart(6, '0')}.html`.slice(0, 25))
+const pages = names.slice(0, 1_000)
+const visitors = Array.from({ length: 100_000 }, (_, i) => `visitor-${i.toString(36)}-of-the-site`)
+/** Hits between two turns of the event loop, as so many requests would be. */
+const SLICE = 2_000
+
+export async function run(): Promise<void> {
+	const server = await startRedis()
+	try {
+		await speed(server.port)
+		await cost(server.port)
+		await memory(server.port)
+	} finally {
+		await server.stop()
+	}
+}
+
+async function speed(port: number): Promise<void> {
+	const many = 400_000
+	const order = orderOf(many)
+	const versusIncr = await compare({ title: 'Hits stored, 1,000 keys, Zipf', operations: many, rounds: 7, warmups: 1 }, [
+		incr(port, order),
+		tallymark('tallymark, everything on', port, order),
+		tallymark('tallymark, no visitors', port, order, { uniques: false }),
+	])
+	gate('everything on, against INCR with autopipelining', named(versusIncr, 'tallymark, everything on').ratio.median, { atLeast: 10 })
+	const few = 20_000
+	const theirs = redisMetrics(port, order)
+	const versusMetrics = await compare({ title: 'Hits stored, 1,000 keys, Zipf, fewer of them', operations: few, rounds: 5, warmups: 1 }, [
+		theirs,
+		tallymark('tallymark, everything on', port, order),
+	])
+	// In the longer run, whose hits are more of the kind that a busy site has, over the rate of theirs, which does not depend on the length.
+	const rate = named(versusIncr, 'tallymark, everything on').rate.median / named(versusMetrics, theirs.name).rate.median
+	gate('everything on, against redis-metrics', rate, { atLeast: 30 })
+	const { stdout } = await promisify(execFile)('redis-benchmark', [
+		...['-p', String(port), '-t', 'incr', '-n', '1000000', '-P', '64', '-r', '1000', '-q', '--csv'],
+	])
+	console.log(`  redis-benchmark, INCR with 64 in a pipeline: ${stdout.trim().split('\n').at(-1)}`)
+}
+
+/** What a hit costs the server. */
+async function cost(port: number): Promise<void> {
+	const hits = 400_000
+	const order = orderOf(hits)
+	const rows: string[][] = []
+	const measure = async (name: string, contender: Contender, deltas: () => number) => {
+		await contender.prepare?.()
+		const admin = new Redis(port)
+		const before = await counts(admin)
+		await contender.run(hits)
+		const after = await counts(admin)
+		const served = deltas()
+		await contender.tidy?.()
+		admin.disconnect()
+		const micros = (after.cpu - before.cpu) * 1e6
+		rows.push([name, (micros / hits).toFixed(3), (micros / served).toFixed(2), ((after.bytes - before.bytes) / hits).toFixed(2)])
+	}
+	let stored = 0
+	const everything = tallymark('tallymark, everything on', port, order, {}, (keys) => {
+		stored += keys
+	})
+	const numbers = tallymark('tallymark, no visitors', port, order, { uniques: false }, (keys) => {
+		stored += keys
+	})
+	await measure('INCR, autopipelined', incr(port, order), () => hits)
+	await measure('tallymark, everything on', everything, () => stored)
+	stored = 0
+	await measure('tallymark, no visitors', numbers, () => stored)
+	console.log('\nWhat the server does for it (a delta is the hits of one key in one flush)')
+	printTable(['', 'server us/hit', 'us/delta', 'wire bytes/hit'], rows)
+}
+
+async function memory(port: number): Promise<void> {
+	const rows: string[][] = []
+	for (const size of [1_000, 5_000, 20_000]) {
+		const keys = names.slice(0, size)
+		const theirs = await bytesPerKey(port, size, async () => {
+			const contender = redisMetrics(port, keys)
+			await contender.prepare?.()
+			await contender.run(size)
+			return async () => contender.tidy?.()
+		})
+		const ours = async (options: CounterOptions, without: string) =>
+			bytesPerKey(port, size, async () => {
+				const counter = new Counter({ store: new RedisStore(`redis://127.0.0.1:${port}`), ...options })
+				for (const key of keys) void counter.hit(key, { visitor: 'ada' })
+				await counter.flush()
+				const admin = new Redis(port)
+				if (without !== '') for (const key of await admin.keys(without)) await admin.del(key)
+				admin.disconnect()
+				return async () => void (await counter.close())
+			})
+		const levels = await ours({ uniques: false }, '*trend*')
+		const trend = await ours({ uniques: false }, '')
+		const everything = await ours({}, '')
+		rows.push([String(size), ...[theirs, levels, trend, everything].map((bytes) => bytes.toFixed(0))])
+		if (size === 1_000) {
+			gate('memory of four levels, 1,000 keys, against redis-metrics', levels / theirs, { atMost: 1 / 3 })
+		} else {
+			gate(`memory of four levels, ${size} keys, against redis-metrics`, levels / theirs, { atMost: 2 / 3 })
+		}
+	}
+	console.log('\nBytes of Redis memory per key of 25 characters')
+	printTable(['keys', 'redis-metrics', 'total, minute, hour, day', '+ trend', '+ one visitor, total and day'], rows)
+}
+
+function orderOf(length: number): readonly string[] {
+	return Array.from(zipf(pages.length, length, seeded(1)), (index) => pages[index] as string)
+}
+
+function incr(port: number, order: readonly string[]): Contender {
+	let redis: Redis
+	return {
+		name: 'INCR, autopipelined',
+		prepare: async () => {
+			redis = new Redis(port, { enableAutoPipelining: true })
+			await redis.flushall()
+		},
+		run: async (operations) => {
+			for (let from = 0; from < operations; from += SLICE) {
+				const sent: Promise<number>[] = []
+				for (let i = from; i < Math.min(operations, from + SLICE); i++) sent.push(redis.incr(`hits:${order[i]}`))
+				await Promise.all(sent)
+			}
+		},
+		tidy: () => redis.disconnect(),
+	}
+}
+
+function tallymark(
+	name: string,
+	port: number,
+	order: readonly string[],
+	options: CounterOptions = {},
+	flushed: (keys: number) => void = () => {},
+): Contender {
+	let counter: Counter
+	let admin: Redis
+	let expected = 0
+	return {
+		name,
+		prepare: async () => {
+			admin = new Redis(port)
+			await admin.flushall()
+			// A flush every tenth of a second: ten times as often as by default, so that a round has some.
+			counter = new Counter({ store: new RedisStore(`redis://127.0.0.1:${port}`), batch: { maxWaitMs: 100 }, ...options })
+			counter.on('flush', ({ keys }) => flushed(keys))
+			await counter.count('/')
+		},
+		run: async (operations) => {
+			expected = operations
+			for (let from = 0; from < operations; from += SLICE) {
+				for (let i = from; i < Math.min(operations, from + SLICE); i++) {
+					void counter.hit(order[i] as string, { visitor: visitors[(i * 7_919) % visitors.length] as string })
+				}
+				await new Promise((resolve) => setImmediate(resolve))
+			}
+			await counter.flush()
+		},
+		tidy: async () => {
+			await counter.close()
+			const reader = new Counter({ store: new RedisStore(`redis://127.0.0.1:${port}`), ...options })
+			const stored = await reader.all.count()
+			await reader.close()
+			admin.disconnect()
+			if (stored !== expected) throw new Error(`${stored} hits are stored of ${expected}`)
+		},
+	}
+}
+
+interface Metrics {
+	client: { quit(): void; once(event: string, listener: () => void): void }
+	counter(name: string, options: { timeGranularity: string }): { incr(): Promise<unknown> }
+}
+
+/** redis-metrics itself where it is installed; otherwise the commands that its version 1.4.2 sends, over ioredis. */
+function redisMetrics(port: number, order: readonly string[]): Contender {
+	let library: (new (config: { host: string; port: number }) => Metrics) | undefined
+	try {
+		library = createRequire(import.meta.url)('redis-metrics')
+	} catch {}
+	if (library === undefined) return redisMetricsEmulated(port, order)
+	const Library = library
+	let metrics: Metrics
+	let counters: Map<string, ReturnType<Metrics['counter']>>
+	return {
+		name: 'redis-metrics, minute',
+		prepare: async () => {
+			const redis = new Redis(port)
+			await redis.flushall()
+			redis.disconnect()
+			metrics = new Library({ host: '127.0.0.1', port })
+			await new Promise<void>((resolve) => metrics.client.once('ready', resolve))
+			counters = new Map([...new Set(order)].map((name) => [name, metrics.counter(name, { timeGranularity: 'minute' })]))
+		},
+		run: async (operations) => {
+			for (let from = 0; from < operations; from += SLICE) {
+				const sent: Promise<unknown>[] = []
+				for (let i = from; i < Math.min(operations, from + SLICE); i++) sent.push(counters.get(order[i] as string)!.incr())
+				await Promise.all(sent)
+			}
+		},
+		tidy: () => metrics.client.quit(),
+	}
+}
+
+const incrAndExpire =
+	"local v = redis.call('INCRBY', KEYS[1], ARGV[1]) if tostring(v) == tostring(ARGV[1]) then redis.call('EXPIRE', KEYS[1], ARGV[2]) end return v"
+const day = 86_400
+
+function redisMetricsEmulated(port: number, order: readonly string[]): Contender {
+	let redis: Redis
+	return {
+		name: "redis-metrics' commands, minute",
+		prepare: async () => {
+			redis = new Redis(port)
+			await redis.flushall()
+		},
+		run: async (operations) => {
+			for (let from = 0; from < operations; from += SLICE) {
+				const sent: Promise<unknown>[] = []
+				for (let i = from; i < Math.min(operations, from + SLICE); i++) {
+					const key = `c:${order[i]}`
+					const time = new Date().toISOString().replace(/\D/g, '')
+					const multi = redis
+						.multi()
+						.incrby(key, 1)
+						.incrby(`${key}:${time.slice(0, 4)}`, 1)
+					for (const [digits, seconds] of [
+						[6, 3_650 * day],
+						[8, 730 * day],
+						[10, 31 * day],
+						[12, day / 2],
+					] as const) {
+						multi.eval(incrAndExpire, 1, `${key}:${time.slice(0, digits)}`, 1, seconds)
+					}
+					sent.push(multi.exec())
+				}
+				await Promise.all(sent)
+			}
+		},
+		tidy: () => redis.disconnect(),
+	}
+}
+
+/** What the server's memory grows by for each key, what its connections take left out. */
+async function bytesPerKey(port: number, keys: number, fill: () => Promise<() => Promise<unknown>>): Promise<number> {
+	const admin = new Redis(port)
+	await admin.flushall()
+	const before = await counts(admin)
+	const end = await fill()
+	const after = await counts(admin)
+	await end()
+	admin.disconnect()
+	return (after.memory - before.memory) / keys
+}
+
+async function counts(redis: Redis): Promise<{ cpu: number; bytes: number; memory: number }> {
+	const info = await redis.info('all')
+	const number = (name: string) => Number(new RegExp(`^${name}:([\\d.]+)`, 'm').exec(info)?.[1])
+	return {
+		cpu: number('used_cpu_user') + number('used_cpu_sys'),
+		bytes: number('total_net_input_bytes'),
+		memory: number('used_memory') - number('mem_clients_normal'),
+	}
+}
