@@ -19,7 +19,7 @@ const HASH_BYTES = 8
 /**
  * Counts distinct visitors by Bloom filters of one shape, `{ capacity, errorRate }` (default 10,000 and 1 %: 12 KB a key and level).
  *
- * A key with few visitors keeps their 64-bit hashes instead, until those take half the room of the filter (some 560 visitors at the default): until
+ * A key with few visitors keeps their 64-bit hashes instead, until those would take more room than the filter (768 visitors at the default): until
  * then the count is exact but for two visitors of one hash (chance below n^2 / 2^64). Afterwards the error is that of an estimate by the share of bits
  * set, sqrt((e^t - t - 1) / m) / t at a load of t = k n / m (0.8 % at 10,000 of the default shape, 0.08 % at a capacity of 1,000,000); it grows
  * slowly up to some eight times the capacity, and then fast.
@@ -136,7 +136,7 @@ class BloomSketch implements VisitorSketch {
 			return
 		}
 		this.#hashes.add(lo, hi)
-		if (this.#hashes.bytes > halfOf(this.#options)) this.#becomeFilter()
+		if (this.#hashes.bytes > bytesOf(this.#options)) this.#becomeFilter()
 	}
 
 	#unite(other: Bloom): void {
@@ -161,7 +161,7 @@ class BloomSketch implements VisitorSketch {
 	}
 }
 
-/** Half the bytes of a filter: n bits at -ln p / (ln 2)^2 each. */
-function halfOf({ capacity, errorRate }: Required<BloomOptions>): number {
-	return (-capacity * Math.log(errorRate)) / Math.LN2 ** 2 / 8 / 2
+/** The bytes of a filter: n visitors at -ln p / (ln 2)^2 bits each. */
+function bytesOf({ capacity, errorRate }: Required<BloomOptions>): number {
+	return (-capacity * Math.log(errorRate)) / Math.LN2 ** 2 / 8
 }
