@@ -27,7 +27,7 @@ import { PartitionSets } from './partition-sets.ts'
 import { sequenceOf } from './position.ts'
 import { APPLIED, addHash, addSorted, DUPLICATE, EXPIRED, GAP, removeHash, removeSorted, type Script, setSorted } from './scripts.ts'
 import type { TrendEpochs } from './trend-epoch.ts'
-import { KnownDeadlines, VisitorFlush } from './visitor-flush.ts'
+import { KnownVisitors, VisitorFlush } from './visitor-flush.ts'
 
 /** A batch that was frozen. */
 interface Frozen {
@@ -77,7 +77,7 @@ export class Channel {
 	#retainedBytes = 0
 	/** The sets that have something to be sent (and some that had). */
 	readonly #queued = new Set<CountedSet>()
-	readonly #deadlines = new KnownDeadlines()
+	readonly #known = new KnownVisitors()
 	/** The highest sequence that was acknowledged, and how it ended. */
 	#acked = 0
 	#outcome: Outcome = { status: 'duplicate' }
@@ -112,7 +112,7 @@ export class Channel {
 	/** The connection was lost and made again. */
 	suspect(): void {
 		this.#doubt = true
-		this.#deadlines.clear()
+		this.#known.clear()
 		for (const set of this.sets) set.expires = set.deadline === 0
 	}
 
@@ -202,7 +202,12 @@ export class Channel {
 
 	/** Looks where the key is; nothing is written yet. */
 	async #freezeDelete(batch: DeleteBatch): Promise<Frozen> {
-		const plan = await planDelete(batch.key, this.#options.partition, this.sets, this.#options, (commands) => this.#ask(commands))
+		let plan: DeletePlan
+		do {
+			// A set that lacks a hit of the key, which it is to be sent again, would not be found to have it; nor one that loses it meanwhile.
+			await this.#drain()
+			plan = await planDelete(batch.key, this.#options.partition, this.sets, this.#options, (commands) => this.#ask(commands))
+		} while (this.#doubt)
 		return frozenOf(batch, freezeDelete(batch.key, batch.sequence, plan.countingAll, plan.others), undefined, { ...plan, swept: false })
 	}
 
@@ -278,7 +283,7 @@ export class Channel {
 		}
 		// Before the scripts: should the server lose the end of what it was sent, it loses the hits too, and with them all is sent again.
 		for (const frozen of flushes) {
-			const each = frozen.visitors!.commands(this.#deadlines)
+			const each = frozen.visitors!.commands(this.#known)
 			const from = commands.length
 			for (const { command } of each) commands.push(command)
 			readers.push((replies) => this.#readVisitors(frozen, each, replies.slice(from, from + each.length), failed))
@@ -306,8 +311,15 @@ export class Channel {
 			commands.push(...sweep())
 			readers.push((replies) => {
 				const failure = replies.slice(from, from + sweep().length).find((reply) => reply instanceof Failure && reply.kind !== 'refused')
-				if (failure instanceof Failure) failed(failure)
-				else frozen.deletion!.swept = state.progress = true
+				if (failure instanceof Failure) {
+					failed(failure)
+					return
+				}
+				frozen.deletion!.swept = state.progress = true
+				// Swept for a second time, visitors who came after the deletion went with it.
+				for (const { batch, visitors } of [...this.#retained, ...this.#open.values()]) {
+					if (visitors !== undefined && batch.sequence > frozen.batch.sequence) visitors.done = false
+				}
 			})
 		}
 		const replies = await this.#send(commands)
@@ -333,10 +345,10 @@ export class Channel {
 					missing = true
 					failed(reply)
 				}
-			} else if (expires !== undefined) this.#deadlines.add(expires)
+			} else if (expires !== undefined) this.#known.addDeadline(expires)
 		}
 		if (missing) return
-		frozen.visitors!.done = true
+		frozen.visitors!.end()
 		if (refused !== undefined) {
 			const { partition, servedBy } = { ...this.#options }
 			this.#report(
@@ -401,7 +413,7 @@ export class Channel {
 			if (frozen.deletion !== undefined) frozen.deletion.swept = false
 		}
 		set.expires = set.deadline === 0
-		this.#deadlines.clear()
+		this.#known.clear()
 		const lost = set.rewind(position, known)
 		this.#queued.add(set)
 		if (lost === undefined) return

@@ -24,6 +24,8 @@ export async function connect(url: string, timeoutMs: number, onError: (error: u
 		maxRetriesPerRequest: 0,
 		commandTimeout: timeoutMs,
 		connectTimeout: timeoutMs,
+		// A connection that is dead without a word (a router forgot it) is given up: what is sent into it is never answered.
+		socketTimeout: 2 * timeoutMs,
 		connectionName: 'tallymark',
 		// Half of it at random: the processes of a site must not all come back in the same moment.
 		retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt - 1, 6), 2_000) * (0.5 + Math.random() / 2),

@@ -4,7 +4,7 @@
  * commands back for a server that is away, for they would come late and twice.
  */
 import { systemClock } from '../../clock.ts'
-import type { Command, RedisClient } from './client.ts'
+import type { Argument, Command, RedisClient } from './client.ts'
 import { Failure } from './failure.ts'
 import { type Script, scripts } from './scripts.ts'
 
@@ -221,7 +221,7 @@ function failures(commands: readonly Command[], error: unknown): Failure[] {
 }
 
 /** A script as a command. */
-export function evaluate(script: Script, key: string, args: readonly (string | number)[]): Command {
+export function evaluate(script: Script, key: string, args: readonly Argument[]): Command {
 	// A script that no server has seen yet is answered NOSCRIPT, which loads it.
 	return { name: 'evalsha', args: [script.sha ?? '0'.repeat(40), 1, key, ...args] }
 }

@@ -11,6 +11,7 @@
  * and answer { what, last position [, existed] } with what = APPLIED, DUPLICATE, GAP (the server lost something) or EXPIRED.
  * With a new position of 0 and no members nothing is ever written: a question whether all is well.
  */
+import { PREIMAGE_BYTES } from '../../sketches/coupon.ts'
 
 export const APPLIED = 1
 export const DUPLICATE = 0
@@ -117,7 +118,13 @@ export const sweepHash = script(`
 if redis.call('HGET', KEYS[1], ARGV[1]) == '' then return redis.call('HDEL', KEYS[1], ARGV[1]) end
 return 0`)
 
-/** Deletes a claim if the writer ARGV[1] holds it. */
+/** PFADD of the elements of 8 bytes that ARGV[1] is made of. */
+export const addPacked = script(`
+local packed, elements = ARGV[1], {}
+for i = 1, #packed / ${PREIMAGE_BYTES} do elements[i] = string.sub(packed, i * ${PREIMAGE_BYTES} - ${PREIMAGE_BYTES - 1}, i * ${PREIMAGE_BYTES}) end
+return redis.call('PFADD', KEYS[1], unpack(elements))`)
+
+/** Deletes a claim if its holder begins with ARGV[1]: a writer, or one claim of his. */
 export const releaseClaim = script(`
 local holder = redis.call('GET', KEYS[1])
 if holder and string.sub(holder, 1, #ARGV[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
@@ -139,4 +146,15 @@ if score == 0 or score + tonumber(ARGV[2]) > time then return 0 end
 redis.call('ZADD', KEYS[1], 0 - time, ARGV[1])
 return 1`)
 
-export const scripts: readonly Script[] = [addSorted, addHash, setSorted, removeSorted, removeHash, sweepHash, releaseClaim, seen, retire]
+export const scripts: readonly Script[] = [
+	addSorted,
+	addHash,
+	setSorted,
+	removeSorted,
+	removeHash,
+	sweepHash,
+	addPacked,
+	releaseClaim,
+	seen,
+	retire,
+]

@@ -1,28 +1,49 @@
 /** The visitors of a batch on their way: which commands, for which keys, until each was acknowledged. */
+
+import { REGISTERS } from '../../sketches/coupon.ts'
 import { type Bucket, deadlineOf, startOf, total } from '../../time/granularity.ts'
 import type { VisitorDelta, VisitorTracker } from '../../visitors/tracker.ts'
 import type { HitsBatch, SessionSettings } from '../store.ts'
 import { type Command, command } from './client.ts'
 import { ALL, type Keys, memberOf } from './keys.ts'
-import { visitorForm } from './visitor-form.ts'
+import { type Crowd, visitorForm } from './visitor-form.ts'
 
-/** The keys of which the server is known to have the deadline; forgotten as a whole when they are many, or when the server may have lost them. */
+/** Deadlines, and crowds, that are remembered; forgotten as a whole when they are more. */
 const DEADLINES = 50_000
+const CROWDS = 12
 
-export class KnownDeadlines {
-	readonly #keys = new Set<string>()
+/** What the server is known to have, of a partition; forgotten when it may have lost something. */
+export class KnownVisitors {
+	readonly #deadlines = new Set<string>()
+	readonly #crowds = new Map<string, Crowd>()
 
-	has(key: string): boolean {
-		return this.#keys.has(key)
+	/** Whether the server has the deadline of a key. */
+	hasDeadline(key: string): boolean {
+		return this.#deadlines.has(key)
 	}
 
-	add(key: string): void {
-		if (this.#keys.size >= DEADLINES) this.#keys.clear()
-		this.#keys.add(key)
+	addDeadline(key: string): void {
+		if (this.#deadlines.size >= DEADLINES) this.#deadlines.clear()
+		this.#deadlines.add(key)
+	}
+
+	/**
+	 * The visitors of all keys that the server has in all of the Redis keys of `name`. They are sent to it with every page, and change less and less.
+	 * (Those of one key could be remembered likewise, were it not that another process can delete them.)
+	 */
+	crowd(name: string): Crowd {
+		let crowd = this.#crowds.get(name)
+		if (crowd === undefined) {
+			if (this.#crowds.size >= CROWDS) this.#crowds.clear()
+			crowd = new Uint8Array(REGISTERS)
+			this.#crowds.set(name, crowd)
+		}
+		return crowd
 	}
 
 	clear(): void {
-		this.#keys.clear()
+		this.#deadlines.clear()
+		this.#crowds.clear()
 	}
 }
 
@@ -40,6 +61,8 @@ export class VisitorFlush {
 	readonly #settings: SessionSettings
 	readonly #keys: Keys
 	#attempts = 0
+	/** Of the last attempt. */
+	#learn: (() => void)[] = []
 
 	constructor(batch: HitsBatch, tracker: VisitorTracker, settings: SessionSettings, keys: Keys) {
 		this.#batch = batch
@@ -48,8 +71,15 @@ export class VisitorFlush {
 		this.#keys = keys
 	}
 
+	/** Everything was acknowledged. */
+	end(): void {
+		this.done = true
+		for (const learn of this.#learn) learn()
+		this.#learn = []
+	}
+
 	/** Everything, every time: what was there already is not changed by it. */
-	commands(known: KnownDeadlines): VisitorCommand[] {
+	commands(known: KnownVisitors): VisitorCommand[] {
 		const form = visitorForm(this.#tracker)
 		const { partition, sequence } = this.#batch
 		const { writer } = this.#settings
@@ -57,16 +87,19 @@ export class VisitorFlush {
 		const out: VisitorCommand[] = []
 		// A name of its own for each attempt, so that a late copy of an earlier one takes nothing away from this one.
 		const attempt = `${writer}:${sequence}:${this.#attempts++}`
+		this.#learn = []
 		let temporaries = 0
 		const temporary = () => this.#keys.temporary(partition, `${attempt}:${temporaries++}`)
 		for (const { lane, minute, deltas } of this.#batch.groups) {
 			const buckets = this.#buckets(minute).filter((bucket) => now < deadlineOf(bucket, this.#settings.retention))
 			const add = (member: string, visitors: readonly VisitorDelta[]) => {
-				const send = form.prepare(visitors)
-				for (const bucket of buckets) {
-					const key = this.#keys.visitors(partition, lane, bucket, member)
-					for (const each of send(key, temporary)) out.push({ command: each })
-					if (bucket.level === 'total' || known.has(key)) continue
+				const keys = buckets.map((bucket) => this.#keys.visitors(partition, lane, bucket, member))
+				const prepared = form.prepare(visitors, member === ALL ? known.crowd(keys.join(' ')) : undefined)
+				this.#learn.push(prepared.learn)
+				for (const [i, bucket] of buckets.entries()) {
+					const key = keys[i]!
+					for (const each of prepared.send(key, temporary)) out.push({ command: each })
+					if (bucket.level === 'total' || known.hasDeadline(key)) continue
 					const seconds = Math.ceil(deadlineOf(bucket, this.#settings.retention) / 1_000)
 					out.push({ command: command('expireat', key, seconds), expires: key })
 				}

@@ -10,21 +10,39 @@ import type { ExactDelta } from '../../visitors/exact.ts'
 import type { HyperLogLogDelta } from '../../visitors/hyperloglog.ts'
 import type { VisitorDelta, VisitorSketch, VisitorTracker } from '../../visitors/tracker.ts'
 import { type Command, command } from './client.ts'
+import { evaluate } from './link.ts'
+import { addPacked } from './scripts.ts'
 
 /** Sends commands and answers their replies; throws when one failed. */
 export type Ask = (commands: readonly Command[]) => Promise<readonly unknown[]>
 
 export interface VisitorForm {
-	/** What deltas together send, whatever the Redis key is: that comes second, once it is known. */
-	prepare(deltas: readonly VisitorDelta[]): (key: string, temporary: () => string) => Command[]
+	/** What deltas together send. With `crowd`, only what that lacks. */
+	prepare(deltas: readonly VisitorDelta[], crowd?: Crowd): Prepared
 	/** A sketch of each Redis key that has any visitors, by key. */
 	read(keys: readonly string[], tracker: VisitorTracker, ask: Ask): Promise<ReadonlyMap<string, VisitorSketch>>
 	/** The distinct visitors of Redis keys together, for each list of them; undefined when the server cannot say. */
 	count(lists: readonly (readonly string[])[]): Command[] | undefined
 }
 
-/** Registers above which a whole sketch is sent and merged: from there on that is shorter, and faster on the server. */
-const MANY_REGISTERS = 4_096
+/** What the server is known to have of the visitors of all keys: the rank of each register. */
+export type Crowd = Uint8Array
+
+/** Visitors ready to be sent, to any number of Redis keys. */
+export interface Prepared {
+	send(key: string, temporary: () => string): Command[]
+	/** Enters into the crowd what was sent, once it was acknowledged. */
+	learn(): void
+}
+
+/**
+ * Registers above which a whole sketch is sent and merged: it takes one argument instead of many, and 0.1 ms of the server's time, where an element costs a
+ * sparse sketch 0.9 us. Redis makes a sketch dense from some 1,600 registers on; below, merging a dense one would take memory that nobody needs.
+ */
+const MANY_REGISTERS = 1_600
+/** Elements that go as arguments; more go as one, to be cut on the server, for an argument costs the client more than all else about it. */
+const FEW_ELEMENTS = 12
+/** Elements in one command. */
 const ELEMENTS = 1_000
 /** Visitors in one SADD. */
 const MEMBERS = 500
@@ -34,18 +52,28 @@ const SKETCHES = 500
 const TEMPORARY_SECONDS = 60
 
 const hyperloglog: VisitorForm = {
-	prepare(deltas) {
-		const coupons = couponsOf(deltas as readonly HyperLogLogDelta[])
+	prepare(deltas, crowd) {
+		const all = couponsOf(deltas as readonly HyperLogLogDelta[])
+		const coupons = crowd === undefined ? all : all.filter((coupon) => (coupon & 63) > crowd[coupon >>> 6]!)
+		const learn = () => {
+			if (crowd !== undefined) for (const coupon of coupons) crowd[coupon >>> 6] = Math.max(crowd[coupon >>> 6]!, coupon & 63)
+		}
 		if (coupons.length > MANY_REGISTERS) {
 			const image = asBuffer(HyperLogLog.fromCoupons(coupons).toRedis())
-			return (key, temporary) => {
+			const send: Prepared['send'] = (key, temporary) => {
 				const name = temporary()
 				return [command('set', name, image, 'EX', TEMPORARY_SECONDS), command('pfmerge', key, name), command('unlink', name)]
 			}
+			return { send, learn }
 		}
 		const bytes = asBuffer(preimagesOf(coupons))
-		const elements = Array.from(coupons, (_, i) => bytes.subarray(i * PREIMAGE_BYTES, (i + 1) * PREIMAGE_BYTES))
-		return (key) => chunks(elements, ELEMENTS).map((some) => command('pfadd', key, ...some))
+		const slice = (from: number, elements: number) => bytes.subarray(from * PREIMAGE_BYTES, (from + elements) * PREIMAGE_BYTES)
+		if (coupons.length <= FEW_ELEMENTS) {
+			const elements = Array.from(coupons, (_, i) => slice(i, 1))
+			return { send: (key) => (elements.length === 0 ? [] : [command('pfadd', key, ...elements)]), learn }
+		}
+		const packed = Array.from({ length: Math.ceil(coupons.length / ELEMENTS) }, (_, i) => slice(i * ELEMENTS, ELEMENTS))
+		return { send: (key) => packed.map((some) => evaluate(addPacked, key, [some])), learn }
 	},
 
 	async read(keys, tracker, ask) {
@@ -69,7 +97,7 @@ const set: VisitorForm = {
 		const together = new Set<string>()
 		for (const { visitors } of deltas as readonly ExactDelta[]) for (const visitor of visitors) together.add(visitor)
 		const visitors = chunks([...together], MEMBERS)
-		return (key) => visitors.map((some) => command('sadd', key, ...some))
+		return { send: (key) => visitors.map((some) => command('sadd', key, ...some)), learn: () => {} }
 	},
 
 	async read(keys, tracker, ask) {
