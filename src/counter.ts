@@ -189,10 +189,14 @@ export class Counter<Key extends string = string> implements CounterView<Key>, A
 			if (this.#plain) {
 				// A hit, now, on a key that waits already: everything that could be wrong with it was checked when the key came first.
 				const receipt =
-					options === undefined ? this.#batcher.again(key) : onlyVisitor(options) ? this.#batcher.againBy(key, options.visitor) : undefined
+					options === undefined
+						? this.#batcher.again(key)
+						: options !== null && onlyVisitor(options)
+							? this.#batcher.againBy(key, options.visitor)
+							: undefined
 				if (receipt !== undefined) return receipt
 			}
-			return this.#hit(key, options ?? noOptions)
+			return this.#hit(key, options === undefined ? noOptions : options)
 		} catch (error) {
 			const known = isTallymarkError(error) ? error : new TallymarkError('ERR_TALLYMARK_ARGUMENT', 'A hit failed', { cause: error })
 			this.#failed(known)
