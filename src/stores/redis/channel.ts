@@ -39,7 +39,8 @@ interface Frozen {
 	readonly bytes: number
 	/** When it was acknowledged, or last sent again after that. */
 	at: number
-	error: TallymarkError | undefined
+	/** Parts that were refused, and why. */
+	readonly refusals: (readonly [Part, TallymarkError])[]
 }
 
 /** As whom a session writes. Changes only when the store has forgotten the one it was. */
@@ -150,8 +151,11 @@ export class Channel {
 			'This writer was away so long that the store has forgotten it: whether what was under way is stored cannot be told, so it is not sent again',
 		)
 		for (const frozen of this.#open.values()) {
-			for (const part of frozen.parts) if (part.state === 'open') part.set.drop(part)
-			frozen.error = error
+			for (const part of frozen.parts) {
+				if (part.state !== 'open') continue
+				part.set.drop(part)
+				frozen.refusals.push([part, error])
+			}
 		}
 		for (const set of this.sets) this.sets.forget(set)
 		this.#queued.clear()
@@ -430,16 +434,23 @@ export class Channel {
 	/** A part that its set will never take: it is left out, the rest goes on. */
 	#quarantine(part: Part, failure: Failure): void {
 		const { set, position, hits } = part
-		const { partition, servedBy, settings } = this.#options
+		const { servedBy } = this.#options
 		set.drop(part)
-		const sequence = sequenceOf(position)
 		const error = new StoreRefusedError(
 			`${servedBy} refused ${hits} hits (${set.what}) for ${JSON.stringify(set.key)}: ${failure.message}`,
 			{
 				cause: failure.cause,
 			},
 		)
-		for (const frozen of this.#open.values()) if (frozen.batch.sequence === sequence) frozen.error = error
+		// Of a batch under way it is told when it is known whether anything of it was taken.
+		const frozen = this.#open.get(sequenceOf(position))
+		if (frozen === undefined) this.#tellRefusal(part, error)
+		else frozen.refusals.push([part, error])
+	}
+
+	#tellRefusal({ set, position, hits }: Part, error: TallymarkError): void {
+		const { partition, settings } = this.#options
+		const sequence = sequenceOf(position)
 		this.#report(error)
 		settings.report({ type: 'rollback', partition, what: set.what, fromSequence: sequence, toSequence: sequence, hits })
 	}
@@ -461,9 +472,11 @@ export class Channel {
 			frozen.at = now
 			this.#retained.push(frozen)
 			this.#retainedBytes += frozen.bytes
+			const outcome = outcomeOf(frozen)
+			if (outcome.status !== 'refused') for (const [part, error] of frozen.refusals) this.#tellRefusal(part, error)
 			if (sequence < this.#acked) continue
 			this.#acked = sequence
-			this.#outcome = outcomeOf(frozen)
+			this.#outcome = outcome
 		}
 		this.#prune()
 	}
@@ -524,11 +537,11 @@ function frozenOf(batch: Batch, parts: readonly Part[], visitors?: VisitorFlush,
 	for (const { members } of parts) bytes += 100 + 16 * members.length
 	// The names are shared by the parts, and by the batch.
 	if (batch.kind === 'hits') for (const { deltas } of batch.groups) for (const { key } of deltas) bytes += 100 + key.length
-	return { batch, parts, visitors, deletion, bytes, at: 0, error: undefined }
+	return { batch, parts, visitors, deletion, bytes, at: 0, refusals: [] }
 }
 
-function outcomeOf({ batch, parts, error, deletion }: Frozen): Outcome {
-	if (error !== undefined && parts.every(({ state }) => state === 'dropped')) return { status: 'refused', error }
+function outcomeOf({ batch, parts, refusals, deletion }: Frozen): Outcome {
+	if (refusals.length > 0 && parts.every(({ state }) => state === 'dropped')) return { status: 'refused', error: refusals[0]![1] }
 	if (batch.kind === 'delete') return { status: 'applied', existed: deletion!.existed }
 	return { status: 'applied' }
 }

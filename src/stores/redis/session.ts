@@ -1,6 +1,6 @@
 /** A counter's connection to the Redis store: a channel for each partition, the readings, and the watch over what may have been lost. */
 import type { Timer } from '../../clock.ts'
-import { ClosedError, StoreUnavailableError } from '../../errors.ts'
+import { ClosedError, StoreUnavailableError, TallymarkError } from '../../errors.ts'
 import type {
 	Batch,
 	Claim,
@@ -60,7 +60,7 @@ export class RedisSession implements StoreSession {
 	/** When the server last heard of this writer. */
 	#shownAt: number | undefined
 	#retirements = 0
-	#cleared = false
+	#tidied = false
 	#timer: Timer | undefined
 	#closed = false
 
@@ -196,7 +196,7 @@ export class RedisSession implements StoreSession {
 			break
 		}
 		this.#started = true
-		void this.#clearAway()
+		void this.#tidyUp()
 	}
 
 	/** Whether the server knows this writer; otherwise it takes another name, and forgets what it had sent as the one it was. */
@@ -212,9 +212,18 @@ export class RedisSession implements StoreSession {
 	}
 
 	/** Once in a session, in the background: what it leaves undone the next one does. */
-	async #clearAway(): Promise<void> {
-		if (this.#cleared) return
-		this.#cleared = true
+	async #tidyUp(): Promise<void> {
+		if (this.#tidied) return
+		this.#tidied = true
+		try {
+			const { home, name } = this.#route
+			const [info] = await this.#reader.askLink(home, [command('info', 'memory')])
+			const problem = evictionOf(String(info))
+			if (problem !== undefined)
+				this.#settings.report({ type: 'error', error: new TallymarkError('ERR_TALLYMARK_SETUP', `${name}: ${problem}`) })
+		} catch {
+			// Not everybody may ask for that.
+		}
 		try {
 			await clearAway(
 				this.#keys,
@@ -223,7 +232,7 @@ export class RedisSession implements StoreSession {
 				(partition, commands) => this.#reader.ask(partition, commands),
 			)
 		} catch {
-			this.#cleared = false
+			this.#tidied = false
 		}
 	}
 
@@ -257,4 +266,11 @@ export class RedisSession implements StoreSession {
 			// The server is away: the batches say so, and the next reconnection asks about everything.
 		}
 	}
+}
+
+/** What is wrong with the server's eviction, from its INFO. */
+function evictionOf(info: string): string | undefined {
+	const policy = /^maxmemory_policy:(.+?)\r?$/m.exec(info)?.[1]
+	if (policy === undefined || policy === 'noeviction' || /^maxmemory:0\r?$/m.test(info)) return undefined
+	return `its maxmemory-policy is ${policy}, so that numbers vanish when its memory is full: set it to noeviction`
 }

@@ -56,7 +56,10 @@ it('sends only what was not answered when a pipeline is answered in part', async
 	await expect(async () => writer.session.apply(batch!)).rejects.toThrow('LOADING')
 	const before = b.client.pipelines.length
 	await writer.session.apply(batch!)
-	const again = b.client.pipelines.slice(before).flat()
+	const again = b.client.pipelines
+		.slice(before)
+		.flat()
+		.filter(({ name }) => name === 'evalsha')
 	expect(again.map(({ args }) => args[2])).toEqual([expect.stringContaining(':hits:hour:')])
 	expect(await writer.counts('/home', bucketsOf(batch!.kind === 'hits' ? batch!.groups[0]!.minute : 0))).toEqual([6, 6, 6, 6])
 })
@@ -269,6 +272,8 @@ it('refuses a batch only when every part of it is refused', async () => {
 	await b.redis.set(`{${b.desk.namespace}:0}:hits`, 'not a set')
 	const outcome = await writer.session.apply({ kind: 'set', partition: 0, sequence: 1, lane: 'human', key: '/home', hits: 1 })
 	expect(outcome).toMatchObject({ status: 'refused', error: { code: 'ERR_TALLYMARK_STORE_REFUSED' } })
+	// Whoever gets the outcome tells of it.
+	expect(b.events).toEqual([])
 	expect(await writer.session.apply({ kind: 'set', partition: 0, sequence: 1, lane: 'human', key: '/home', hits: 1 })).toEqual(outcome)
 	await b.redis.del(`{${b.desk.namespace}:0}:hits`)
 	expect((await writer.session.apply({ kind: 'set', partition: 0, sequence: 2, lane: 'human', key: '/home', hits: 3 })).status).toBe(

@@ -116,6 +116,15 @@ describe('settings of a namespace', () => {
 	})
 })
 
+it('says that a server which evicts is the wrong one', async () => {
+	const evicting = await startRedis({ args: ['--maxmemory', '50mb', '--maxmemory-policy', 'allkeys-lru'] })
+	const other = bench(evicting.port)
+	await other.open().hit({ key: '/home' })
+	await until(async () => expect(other.events).toMatchObject([{ type: 'error', error: { code: 'ERR_TALLYMARK_SETUP' } }]))
+	await other.end()
+	await evicting.stop()
+})
+
 describe('on the wire', () => {
 	it('a flush of all partitions is one pipeline, and so is each reading', async () => {
 		await b.end()

@@ -61,14 +61,18 @@ export class TamperedClient implements RedisClient {
 		this.redis.off(event, listener)
 	}
 
-	/** Tampers with the next pipeline that `concerns` (any, by default), then no more. */
-	once(tamper: Tampering, concerns: (commands: readonly Sent[]) => boolean = () => true): void {
+	/** Tampers with the next pipeline that `concerns` (by default: that counts or claims, which a session's tidying up does not), then no more. */
+	once(tamper: Tampering, concerns: (commands: readonly Sent[]) => boolean = writes): void {
 		this.tamper = (commands, send) => {
 			if (!concerns(commands)) return send()
 			this.tamper = undefined
 			return tamper(commands, send)
 		}
 	}
+}
+
+function writes(commands: readonly Sent[]): boolean {
+	return commands.some(({ name }) => name === 'evalsha' || name === 'set')
 }
 
 /** Executed, and the connection breaks before the reply. */
