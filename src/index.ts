@@ -16,6 +16,7 @@ export type { HitReceipt, Reason } from './flow/receipt.ts'
 export type { DropEvent, FlushEvent, RetryEvent } from './flow/write-batcher.ts'
 export { otherKey } from './key-budget.ts'
 export type { BatchOptions, CacheOptions, CounterOptions } from './options.ts'
+export type { MembershipFilter } from './sketches/filter-counter.ts'
 export { MemoryStore } from './stores/memory.ts'
 // The port, for stores of other people.
 export type * from './stores/store.ts'

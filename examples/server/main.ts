@@ -1,15 +1,22 @@
-/** Starts the server: `npm start`. PORT (3000) and HOST (127.0.0.1) say where. SIGTERM and SIGINT stop it without losing a hit. */
+/**
+ * Starts the server: `npm start`. PORT (3000) and HOST (127.0.0.1) say where; REDIS_URL keeps the numbers in Redis, where several servers share them
+ * (give them one VISITOR_SECRET). SIGTERM and SIGINT stop it without losing a hit.
+ */
 import type { AddressInfo } from 'node:net'
 import { Counter } from '../../src/index.ts'
+import { RedisStore } from '../../src/redis.ts'
 import { createApp } from './app.ts'
 import { type Settings, settingsFrom } from './settings.ts'
 import { stop } from './stop.ts'
 
 const endpoints = 'POST /visit/:page_id, GET /visits/:page_id, GET /stats, GET /health, and a site to count under /site'
 
-function main({ port, host }: Settings): void {
-	const counter = new Counter({ onError: (error) => console.error(`${error.code}: ${error.message}`) })
-	const server = createApp({ counter }).listen(port, host, (error) => {
+function main({ port, host, redisUrl, visitorSecret }: Settings): void {
+	const counter = new Counter({
+		store: redisUrl === undefined ? undefined : new RedisStore(redisUrl),
+		onError: (error) => console.error(`${error.code}: ${error.message}`),
+	})
+	const server = createApp({ counter, visitorSecret }).listen(port, host, (error) => {
 		if (error) return fail(error)
 		console.log(`Counting at ${urlOf(server.address() as AddressInfo)}: ${endpoints}`)
 	})

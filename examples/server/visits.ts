@@ -4,16 +4,14 @@
  * A page id is any text, percent-encoded as one path segment: `caf%C3%A9`, `a%2Fb`. The pages under /site are counted by their path, so that of
  * `/site/about` is read at `/visits/%2Fabout`.
  */
-import express, { Router } from 'express'
-import { anonymousVisitor } from '../../src/express.ts'
+import express, { type Request, Router } from 'express'
 import type { Counter } from '../../src/index.ts'
 import { HttpError } from './errors.ts'
 
 /** A visit needs no body; one that is sent as JSON must be JSON, and small. */
 const body = express.json({ limit: '2kb' })
 
-export function visits(counter: Counter): Router {
-	const visitorOf = anonymousVisitor()
+export function visits(counter: Counter, visitorOf: (request: Request) => string | undefined): Router {
 	const router = Router()
 
 	router.post('/visit/:page_id', body, async (request, response) => {

@@ -21,9 +21,9 @@ describe('the example server: start', () => {
 	})
 
 	it('listens on 127.0.0.1:3000 unless told otherwise', () => {
-		expect(settingsFrom({})).toEqual({ port: 3000, host: '127.0.0.1' })
-		expect(settingsFrom({ PORT: '', HOST: '' })).toEqual({ port: 3000, host: '127.0.0.1' })
-		expect(settingsFrom({ PORT: '8080', HOST: '::' })).toEqual({ port: 8080, host: '::' })
+		expect(settingsFrom({})).toMatchObject({ port: 3000, host: '127.0.0.1', redisUrl: undefined })
+		expect(settingsFrom({ PORT: '', HOST: '' })).toMatchObject({ port: 3000, host: '127.0.0.1', redisUrl: undefined })
+		expect(settingsFrom({ PORT: '8080', HOST: '::' })).toMatchObject({ port: 8080, host: '::' })
 	})
 
 	it('does not start on a wrong PORT, and names it', async () => {

@@ -1,0 +1,67 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { settingsFrom } from '../../examples/server/settings.ts'
+import { ask } from '../http/support/served.ts'
+import { startRedis } from '../support/redis-server.ts'
+import { exampleServer } from './support/example-server.ts'
+
+const visit = (port: number, page: string) => ask(port, `/visit/${page}`, { method: 'POST' })
+const visits = async (port: number, page: string) => JSON.parse((await ask(port, `/visits/${page}`)).body)
+
+describe('the example server on Redis', () => {
+	it('two processes on one Redis agree within the time to live of the cache, and name the store', async () => {
+		const redis = await startRedis()
+		onTestFinished(() => redis.stop())
+		const env = { REDIS_URL: redis.url, VISITOR_SECRET: 'a secret that both servers share' }
+		const [one, two] = await Promise.all([exampleServer(env), exampleServer(env)])
+		for (let at = 0; at < 30; at++) expect((await visit(at % 3 === 0 ? one.port : two.port, 'home')).status).toBe(200)
+
+		// Each sees its own hits at once; that of the other when they are stored (1 s) and the kept reading is past its time (5 s).
+		await expect.poll(async () => (await visits(one.port, 'home')).count, { timeout: 8_000, interval: 250 }).toBe(30)
+		await expect.poll(async () => (await visits(two.port, 'home')).count, { timeout: 8_000, interval: 250 }).toBe(30)
+
+		expect(await visits(one.port, 'never-read-before')).toEqual({ count: 0, served_via: `redis:${redis.port}` })
+		expect(await visits(one.port, 'never-read-before')).toEqual({ count: 0, served_via: 'in_memory_cache' })
+		// The same visitor (this test) on both servers is one.
+		const stats = JSON.parse((await ask(two.port, '/stats')).body)
+		expect(stats).toMatchObject({ views: 30, unique_visitors: 1 })
+
+		// Stopped one after the other, neither loses a hit.
+		await visit(one.port, 'last')
+		one.process.kill('SIGTERM')
+		expect(await one.ended).toMatchObject({ code: 0, totals: { hits: 31, unstored: 0 } })
+		const views = async () => JSON.parse((await ask(two.port, '/stats')).body).views
+		await expect.poll(views, { timeout: 8_000, interval: 250 }).toBe(31)
+		await visit(two.port, 'last')
+		two.process.kill('SIGTERM')
+		expect(await two.ended).toMatchObject({ code: 0, totals: { hits: 32, unstored: 0 } })
+	})
+
+	it('goes on counting while Redis is away, says so, and stores all of it when Redis is back', async () => {
+		const dir = mkdtempSync(join(tmpdir(), 'tallymark-example-'))
+		onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
+		const redis = await startRedis({ dir, args: ['--appendonly', 'yes'] })
+		const { port } = redis
+		const server = await exampleServer({ REDIS_URL: redis.url })
+		expect((await visit(server.port, 'home')).status).toBe(200)
+		await expect.poll(async () => JSON.parse((await ask(server.port, '/health')).body).pendingHits, { timeout: 8_000 }).toBe(0)
+		await redis.stop('SIGTERM')
+
+		for (let at = 0; at < 10; at++) expect((await visit(server.port, 'home')).status).toBe(200)
+		const down = await ask(server.port, '/health')
+		expect(down.status).toBe(503)
+		expect(JSON.parse(down.body)).toMatchObject({ status: 'down', nodes: [{ status: 'down' }] })
+
+		const again = await startRedis({ port, dir, args: ['--appendonly', 'yes'] })
+		onTestFinished(() => again.stop())
+		await expect.poll(async () => JSON.parse((await ask(server.port, '/health')).body).pendingHits, { timeout: 20_000 }).toBe(0)
+		server.process.kill('SIGTERM')
+		expect(await server.ended).toMatchObject({ code: 0, totals: { hits: 11, unstored: 0 } })
+	}, 60_000)
+
+	it.each(['localhost:6379', 'http://localhost', 'redis://'])('takes no REDIS_URL=%j', (REDIS_URL) => {
+		expect(() => settingsFrom({ REDIS_URL })).toThrow(/^Expected REDIS_URL to be a url like redis:/)
+	})
+})
