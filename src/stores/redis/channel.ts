@@ -222,6 +222,7 @@ export class Channel {
 			this.#doubt = false
 			try {
 				await this.#probe([...this.sets].filter(({ last }) => last > 0))
+				await this.#probeSweeps()
 			} catch (error) {
 				this.#doubt = true
 				throw error
@@ -259,6 +260,13 @@ export class Channel {
 			if (again.length > 0) await this.#load(round)
 			left = again
 		}
+	}
+
+	/** Asks whether deletions are swept still: the server may have gone back to a moment between their parts, which it has, and that. */
+	async #probeSweeps(): Promise<void> {
+		const asked = this.#retained.filter(({ deletion }) => deletion?.swept === true && deletion.marked !== undefined)
+		const replies = await this.#ask(asked.map(({ deletion }) => deletion!.marked!))
+		for (const [i, { deletion }] of asked.entries()) if (replies[i] !== null && Number(replies[i]) === 0.5) deletion!.swept = false
 	}
 
 	/** Sends until nothing is left to be sent. Throws when something was not answered; everything else has gone on by then. */

@@ -16,8 +16,12 @@ export interface DeletePlan {
 	readonly countingAll: readonly CountedSet[]
 	/** Trends that have it. */
 	readonly others: readonly CountedSet[]
-	/** What takes the marks and the visitors away, once all sets have it marked as deleted; harmless to repeat. */
+	/**
+	 * What takes the visitors and then the marks away, once all sets have it marked as deleted. Of the key's visitors it takes those too who came since.
+	 */
 	readonly sweep: () => Command[]
+	/** Asks whether a mark is there still, and so perhaps the visitors: answered by 0.5. */
+	readonly marked: Command | undefined
 }
 
 /** A hit can be of tomorrow at most; an hour more for clocks that differ. */
@@ -52,15 +56,17 @@ export async function planDelete(
 		for (const [i, epoch] of current.entries()) if (isThere(trends[i])) others.push(sets.trend(lane, epoch))
 		visitors.push(...visitorKeys(partition, lane, member, settings, keys, buckets))
 	}
+	// The marks last: a server that goes back in time has them again as long as it may have the visitors again.
 	const sweep = () => [
-		...[...countingAll, ...others].map((set) =>
-			set.shape === 'hash' ? evaluate(sweepHash, set.key, [member]) : command('zremrangebyscore', set.key, '0.5', '0.5'),
-		),
 		...Array.from({ length: Math.ceil(visitors.length / NAMES) }, (_, i) =>
 			command('unlink', ...visitors.slice(i * NAMES, (i + 1) * NAMES)),
 		),
+		...[...countingAll, ...others].map((set) =>
+			set.shape === 'hash' ? evaluate(sweepHash, set.key, [member]) : command('zremrangebyscore', set.key, '0.5', '0.5'),
+		),
 	]
-	return { existed: theirs.length > 0, countingAll, others, sweep }
+	const marked = theirs[0] === undefined ? undefined : command('zscore', keys.hits(partition, theirs[0], total), member)
+	return { existed: theirs.length > 0, countingAll, others, sweep, marked }
 }
 
 /** All buckets that may hold something by now, but all time. */

@@ -1,5 +1,5 @@
 /** A counter's connection to the Redis store: a channel for each partition, the readings, and the watch over what may have been lost. */
-import type { Timer } from '../../clock.ts'
+import { systemClock, type Timer } from '../../clock.ts'
 import { ClosedError, StoreUnavailableError, TallymarkError } from '../../errors.ts'
 import type {
 	Batch,
@@ -41,6 +41,10 @@ export interface SessionLimits {
 	readonly readTimeoutMs: number
 	readonly writeTimeoutMs: number
 }
+
+/** How long closing waits for a server that is away, at least, and how often it looks. */
+const CLOSE_MS = 5_000
+const CLOSE_RETRY_MS = 50
 
 export class RedisSession implements StoreSession {
 	readonly #route: Route
@@ -145,8 +149,8 @@ export class RedisSession implements StoreSession {
 	}
 
 	/**
-	 * Asks a last time whether everything that was acknowledged is there, and repairs what is not: afterwards nobody can. Gives up after the time that a
-	 * write has.
+	 * Asks a last time whether everything that was acknowledged is there, and repairs what is not: afterwards nobody can. A server that is away is waited
+	 * for, as long as a write may take and at least 5 s, in which a client that was connected is so again.
 	 */
 	async close(): Promise<void> {
 		if (this.#closed) return
@@ -156,7 +160,16 @@ export class RedisSession implements StoreSession {
 		const written = this.#channels.filter(({ sets }) => sets.size > 0)
 		for (const channel of written) channel.suspect()
 		try {
-			await Promise.all(written.map((channel) => channel.settle()))
+			const deadline = performance.now() + Math.max(CLOSE_MS, this.#limits.writeTimeoutMs)
+			for (let settled = false; !settled; ) {
+				try {
+					await Promise.all(written.map((channel) => channel.settle()))
+					settled = true
+				} catch (error) {
+					if (performance.now() > deadline) throw error
+					await new Promise<void>((resolve) => systemClock.setTimer(resolve, CLOSE_RETRY_MS))
+				}
+			}
 		} catch (cause) {
 			const message = `${this.#route.name} could not be asked on closing whether it still has everything that it acknowledged`
 			this.#settings.report({ type: 'error', error: new StoreUnavailableError(message, { cause }) })

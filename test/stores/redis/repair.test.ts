@@ -1,6 +1,7 @@
 /** What the fault campaign (test/chaos) found, one by one. */
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
 import { RedisStore } from '../../../src/redis.ts'
+import type { StoreEvent } from '../../../src/stores/store.ts'
 import { bucketsOf, Desk } from '../../../src/testing/contract/desk.ts'
 import { TcpProxy } from '../../chaos/tcp-proxy.ts'
 import { type RedisServer, startRedis } from '../../support/redis-server.ts'
@@ -17,6 +18,12 @@ beforeEach(() => {
 	b = bench(server.port)
 })
 afterEach(() => b.end())
+
+async function reconnect(): Promise<void> {
+	const ready = new Promise((resolve) => b.redis.once('ready', resolve))
+	b.redis.disconnect(true)
+	await ready
+}
 
 it('a claim whose reply was lost is still its own after it could not be taken back', async () => {
 	const [writer, other] = [b.open(), b.open()]
@@ -71,13 +78,46 @@ it('deletes a key from a set that has to be repaired first', async () => {
 	const minute = b.desk.minute()
 	await writer.hit({ key: '/b', hits: 5, minute })
 	await b.redis.del(`{${b.desk.namespace}:0}:hits:hour:${Math.floor(minute / 3_600_000) * 3_600}`)
-	const ready = new Promise((resolve) => b.redis.once('ready', resolve))
-	b.redis.disconnect(true)
-	await ready
+	await reconnect()
 	await writer.delete('/b')
 	await writer.hit({ key: '/c', minute })
 	expect(await writer.counts('/b', bucketsOf(minute))).toEqual([0, 0, 0, 0])
 	expect(await writer.counts('/c', bucketsOf(minute))).toEqual([1, 1, 1, 1])
+})
+
+it('takes the visitors of a deleted key away when the server went back to the moment before that', async () => {
+	const writer = b.open()
+	await writer.hit({ key: '/b', visitors: ['ada', 'bob'] })
+	b.client.once(
+		async (commands) => commands.map(() => [null, 1]),
+		(commands) => commands.some(({ name }) => name === 'unlink'),
+	)
+	await writer.delete('/b')
+	expect(await writer.uniques(['/b'])).toBe(2)
+	await reconnect()
+	await writer.hit({ key: '/c' })
+	expect(await writer.uniques(['/b'])).toBe(0)
+})
+
+it('waits on closing for a server that comes back, and brings it what it lost', async () => {
+	const proxy = await TcpProxy.start(server.port)
+	const desk = new Desk(new RedisStore(`redis://127.0.0.1:${proxy.port}`, { partitions: 1, writeTimeoutMs: 100 }), 'hyperloglog', false)
+	const events: StoreEvent[] = []
+	try {
+		const writer = desk.open({ report: (event) => void events.push(event) })
+		await writer.hit({ key: '/home' })
+		proxy.refuse()
+		await b.redis.flushall()
+		const closed = writer.close()
+		await new Promise((resolve) => setTimeout(resolve, 500))
+		await proxy.accept()
+		await closed
+		expect(events).toEqual([])
+		expect(await desk.open().count('/home')).toBe(1)
+	} finally {
+		await desk.close()
+		await proxy.close()
+	}
 })
 
 it('leaves a connection that is dead without a word', async () => {
