@@ -224,6 +224,15 @@ test('no more keys are kept than `max`, those last used; what falls out is relea
 	expect(readings).toHaveLength(101)
 })
 
+test('a reading that is replaced by a newer one is released', async () => {
+	const { read, readings, clock } = cached(10)
+	for (let n = 0; n < 5; n++) {
+		await read('k')
+		await clock.advance(1_000)
+	}
+	expect(readings.map(({ released }) => released)).toEqual([1, 1, 1, 1, 0])
+})
+
 test('no more than 100 readings of one key are kept, however many ranges somebody thinks of', async () => {
 	const { read, readings } = cached(10)
 	for (let n = 0; n < 1_000; n++) await read('k', `range ${n}`)

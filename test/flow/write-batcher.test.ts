@@ -121,6 +121,18 @@ test('a loop that never yields loses none of two million keys', async () => {
 	for (const n of [0, 9_999, 10_000, 19_999, 20_000, 39_999, keys - 1]) expect([n, await counter.count(`${n}`)]).toEqual([n, 1])
 }, 60_000)
 
+test('a loop that never yields does not pile up hits while the store answers at once', async () => {
+	const { counter } = made({ batch: { maxKeys: 5 }, faults: { sync: true } })
+	let stored = 0
+	counter.on('flush', ({ hits }) => {
+		stored += hits
+	})
+	for (let n = 0; n < 1_000; n++) {
+		void counter.hit(`/${n}`)
+		expect(n + 1 - stored).toBeLessThan(10)
+	}
+})
+
 test('the hit that fills a batch is in it', async () => {
 	const { counter, recount } = made({ batch: { maxKeys: 5 }, faults: { sync: true } })
 	for (let n = 0; n < 100; n++) void counter.hit(`/${n}`, { by: 7 })
@@ -137,8 +149,8 @@ test('a loop that never yields loses no visitor, however many, while the store a
 })
 
 test('hits of many different minutes at once cost no more than those of few', async () => {
-	const { counter, clock, recount } = made({ faults: { sync: true } })
-	const minutes = 30_000
+	const { counter, clock, recount } = made({ faults: { sync: true }, batch: { maxKeys: 1_000_000 } })
+	const minutes = 150_000
 	for (let n = 0; n < minutes; n++) void counter.hit('/a', { at: clock.now() - n * minute })
 	await counter.flush()
 	expect(await recount().count('/a')).toBe(minutes)
