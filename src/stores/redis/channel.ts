@@ -21,6 +21,7 @@ import type { CountedSet, Part } from './counted-set.ts'
 import { type DeletePlan, planDelete } from './delete-plan.ts'
 import { Failure } from './failure.ts'
 import { freezeDelete, freezeHits, freezeSet } from './freeze.ts'
+import { type Frozen, frozenOf, outcomeOf } from './frozen.ts'
 import type { Keys } from './keys.ts'
 import { evaluate, type Link, type Reply } from './link.ts'
 import { PartitionSets } from './partition-sets.ts'
@@ -28,20 +29,6 @@ import { sequenceOf } from './position.ts'
 import { APPLIED, addHash, addSorted, DUPLICATE, EXPIRED, GAP, removeHash, removeSorted, type Script, setSorted } from './scripts.ts'
 import type { TrendEpochs } from './trend-epoch.ts'
 import { KnownVisitors, VisitorFlush } from './visitor-flush.ts'
-
-/** A batch that was frozen. */
-interface Frozen {
-	readonly batch: Batch
-	readonly parts: readonly Part[]
-	readonly visitors: VisitorFlush | undefined
-	readonly deletion: (DeletePlan & { swept: boolean }) | undefined
-	/** Roughly what keeping it costs. */
-	readonly bytes: number
-	/** When it was acknowledged, or last sent again after that. */
-	at: number
-	/** Parts that were refused, and why. */
-	readonly refusals: (readonly [Part, TallymarkError])[]
-}
 
 /** As whom a session writes. Changes only when the store has forgotten the one it was. */
 export interface Identity {
@@ -75,7 +62,6 @@ export class Channel {
 	readonly #open = new Map<number, Frozen>()
 	/** Acknowledged, by rising sequence. */
 	#retained: Frozen[] = []
-	#retainedBytes = 0
 	/** The sets that have something to be sent (and some that had). */
 	readonly #queued = new Set<CountedSet>()
 	readonly #known = new KnownVisitors()
@@ -160,7 +146,6 @@ export class Channel {
 		for (const set of this.sets) this.sets.forget(set)
 		this.#queued.clear()
 		this.#retained = []
-		this.#retainedBytes = 0
 		this.#doubt = false
 	}
 
@@ -479,7 +464,6 @@ export class Channel {
 			this.#open.delete(sequence)
 			frozen.at = now
 			this.#retained.push(frozen)
-			this.#retainedBytes += frozen.bytes
 			const outcome = outcomeOf(frozen)
 			if (outcome.status !== 'refused') for (const [part, error] of frozen.refusals) this.#tellRefusal(part, error)
 			if (sequence < this.#acked) continue
@@ -489,21 +473,26 @@ export class Channel {
 		this.#prune()
 	}
 
-	/** Lets go of batches past their retention. Never while something is in doubt or on its way again. */
+	/** Lets go of batches past their retention, or of the oldest when they are too much. Never while something is in doubt or on its way again. */
 	#prune(): void {
 		const { settings, retentionMs, retainedBytes } = this.#options
 		for (const set of this.#queued) if (set.queue.length > 0) return
 		if (this.#doubt) return
 		const now = settings.clock.now()
-		let drop = 0
-		for (const frozen of this.#retained) {
+		let bytes = 0
+		let visitorBytes = 0
+		let keep = this.#retained.length
+		for (; keep > 0; keep--) {
+			const frozen = this.#retained[keep - 1]!
 			// A clock that was set back must not keep a batch for ever.
-			const isOld = now - frozen.at > retentionMs || frozen.at - now > retentionMs
-			if (!isOld && this.#retainedBytes <= retainedBytes) break
-			this.#retainedBytes -= frozen.bytes
-			drop++
+			if (Math.abs(now - frozen.at) > retentionMs) break
+			bytes += frozen.bytes
+			if (bytes > retainedBytes / 2) break
+			visitorBytes += frozen.visitors?.bytes ?? 0
+			// Of visitors nobody can say how many are lost; the hits, of which one can, are kept longer.
+			if (visitorBytes > retainedBytes / 2) frozen.visitors = undefined
 		}
-		if (drop > 0) this.#retained = this.#retained.slice(drop)
+		if (keep > 0) this.#retained = this.#retained.slice(keep)
 		this.sets.prune(now)
 	}
 
@@ -538,18 +527,4 @@ export class Channel {
 
 function expireAt({ key, deadline }: CountedSet): Command {
 	return command('expireat', key, deadline)
-}
-
-function frozenOf(batch: Batch, parts: readonly Part[], visitors?: VisitorFlush, deletion?: Frozen['deletion']): Frozen {
-	let bytes = 200
-	for (const { members } of parts) bytes += 100 + 16 * members.length
-	// The names are shared by the parts, and by the batch.
-	if (batch.kind === 'hits') for (const { deltas } of batch.groups) for (const { key } of deltas) bytes += 100 + key.length
-	return { batch, parts, visitors, deletion, bytes, at: 0, refusals: [] }
-}
-
-function outcomeOf({ batch, parts, refusals, deletion }: Frozen): Outcome {
-	if (refusals.length > 0 && parts.every(({ state }) => state === 'dropped')) return { status: 'refused', error: refusals[0]![1] }
-	if (batch.kind === 'delete') return { status: 'applied', existed: deletion!.existed }
-	return { status: 'applied' }
 }

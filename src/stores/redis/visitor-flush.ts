@@ -56,6 +56,8 @@ export interface VisitorCommand {
 export class VisitorFlush {
 	/** Nothing is left to be sent. */
 	done = false
+	/** Roughly what keeping it costs. */
+	readonly bytes: number
 	readonly #batch: HitsBatch
 	readonly #tracker: VisitorTracker
 	readonly #settings: SessionSettings
@@ -69,6 +71,10 @@ export class VisitorFlush {
 		this.#tracker = tracker
 		this.#settings = settings
 		this.#keys = keys
+		const form = visitorForm(tracker)
+		let bytes = 0
+		for (const { deltas } of batch.groups) for (const { visitors } of deltas) if (visitors !== undefined) bytes += form.bytes(visitors)
+		this.bytes = bytes
 	}
 
 	/** Everything was acknowledged. */

@@ -366,3 +366,37 @@ it('deletes once, whatever is lost on the way, and answers the same each time', 
 	expect(await b.redis.hget(`${tag}:hits:minute:${minute / 1_000}`, '=/b')).toBeNull()
 	expect(await b.redis.keys(`${tag}:uniq*=/b`)).toEqual([])
 })
+
+it('keeps no more for a repair than it may, the visitors going first, and tells what it could not send again', async () => {
+	await b.end()
+	b = bench(server.port, { retainedBytes: 2 ** 20 })
+	const writer = b.open()
+	const minute = b.desk.minute()
+	const visitors = Array.from({ length: 3_000 }, (_, i) => `visitor ${i}`)
+	let sent = 0
+	for (let round = 0; round < 12; round++) {
+		await writer.hit(
+			...Array.from({ length: 20 }, (_, i) => ({ key: `/page/${i}`, hits: 3, minute, visitors: visitors.slice(0, 1_000 + 100 * i) })),
+		)
+		sent += 60
+	}
+	const known = await writer.uniques(['/page/19'])
+	await b.redis.flushall()
+	await writer.hit({ key: '/home', hits: 1, minute })
+	sent += 1
+	// Twelve batches are far below the bound without their visitors.
+	expect(await writer.all()).toBe(sent)
+	expect(b.events).toEqual([])
+	expect(await writer.uniques(['/page/19'])).toBe(known)
+	// Batches that are too much by themselves.
+	for (let round = 0; round < 4; round++) {
+		await writer.hit(...Array.from({ length: 2_000 }, (_, i) => ({ key: `/many/${round}/${i}`, minute })))
+		sent += 2_000
+	}
+	await b.redis.flushall()
+	await writer.hit({ key: '/home', hits: 1, minute })
+	sent += 1
+	const left = await writer.all()
+	expect(left).toBeLessThan(sent)
+	expect(lost(b.events)).toMatchObject({ total: sent - left, minute: sent - left, hour: sent - left, day: sent - left })
+})
