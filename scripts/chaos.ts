@@ -7,7 +7,7 @@ import { stderr } from 'node:process'
 import { parseArgs } from 'node:util'
 import { SingleBar } from 'cli-progress'
 import { describe, runCampaign, type Totals } from '../test/chaos/campaign.ts'
-import { type Kind, kinds, planOf, usualKinds } from '../test/chaos/plan.ts'
+import { type Kind, kinds, planOf } from '../test/chaos/plan.ts'
 import { levels } from '../test/chaos/recount.ts'
 import type { Target } from '../test/chaos/target.ts'
 
@@ -42,7 +42,7 @@ if (values.control !== undefined && values.control !== 'naive' && values.control
 	refuse(`Expected --control to be naive or no-sequences, got ${values.control}`)
 
 const target: Target = values.control ?? 'redis'
-const all = (faults as Kind[] | undefined) ?? usualKinds
+const all = (faults as Kind[] | undefined) ?? kinds
 // In turns, so that each kind happens at least that often.
 const numbers = values.only === undefined ? Array.from({ length: schedules }, (_, i) => i) : [whole('only', values.only)]
 const plans = numbers.map((i) => planOf(`${values.seed}:${i}`, { kinds: all, surely: [all[i % all.length]!] }))

@@ -73,7 +73,7 @@ export interface Plan {
 }
 
 export interface PlanOptions {
-	/** Which kinds may happen. @default all but 'wipe', which loses hits on purpose */
+	/** Which kinds may happen. @default all */
 	readonly kinds?: readonly Kind[]
 	/** These happen for sure, as far as they can in one schedule. */
 	readonly surely?: readonly Kind[]
@@ -87,9 +87,7 @@ export const tickMs = 10
 const takesBack: ReadonlySet<Kind> = new Set(['kill', 'torn', 'failover', 'wipe'])
 const isLink: ReadonlySet<Kind> = new Set(linkKinds)
 
-export const usualKinds: readonly Kind[] = kinds.filter((kind) => kind !== 'wipe')
-
-export function planOf(seed: string, { kinds: allowed = usualKinds, surely = [], loadMs = 2_000 }: PlanOptions = {}): Plan {
+export function planOf(seed: string, { kinds: allowed = kinds, surely = [], loadMs = 2_000 }: PlanOptions = {}): Plan {
 	const random = new Random(seed)
 	const first = surely.length > 0 ? surely : [random.pick(allowed)]
 	const wiped = first.includes('wipe')
@@ -98,9 +96,11 @@ export function planOf(seed: string, { kinds: allowed = usualKinds, surely = [],
 	const others = allowed.filter(
 		(kind) => (killsWriter ? !takesBack.has(kind) : kind !== 'killWriter') && (!wiped || !takesBack.has(kind)) && kind !== 'wipe',
 	)
+	// What takes something back is what the protocol is for.
+	const weighted = others.flatMap((kind) => (takesBack.has(kind) ? [kind, kind] : [kind]))
 	const wanted: Kind[] = first.filter((kind) => kind !== 'killWriter' && (!killsWriter || !takesBack.has(kind)))
 	for (let left = random.whole(2, 5); left > 0 && others.length > 0; left--) {
-		const kind = random.pick(others)
+		const kind = random.pick(weighted)
 		if (kind !== 'killWriter') wanted.push(kind)
 	}
 	const link = wanted.filter((kind) => isLink.has(kind))
@@ -142,7 +142,9 @@ function spread(wanted: readonly Kind[], track: Track, loadMs: number, random: R
 	const order = wanted.map((kind) => ({ kind, at: random.next() })).sort((a, b) => a.at - b.at)
 	const share = (0.9 * loadMs) / Math.max(1, order.length)
 	return order.map(({ kind }, i) => {
-		const atMs = Math.round(0.05 * loadMs + share * (i + 0.5 * random.next()))
+		const turn = Math.round(0.05 * loadMs + share * (i + 0.5 * random.next()))
+		// Late enough for something to be lost that nobody can send again.
+		const atMs = kind === 'wipe' ? Math.max(turn, random.whole(0.4 * loadMs, 0.9 * loadMs)) : turn
 		// Some are long, so that buckets end and times run out meanwhile.
 		const forMs = random.chance(0.15) ? random.whole(500, 1_200) : random.whole(20, 400)
 		return { kind, track, atMs, forMs, share: random.next(), times: random.pick([1, 1, 2, 4]), match: random.pick(matches) }

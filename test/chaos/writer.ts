@@ -94,6 +94,9 @@ class Writer {
 		this.#counter.on('retry', () => {
 			this.#retries += 1
 		})
+		this.#counter.on('error', ({ message }) => {
+			if (message.includes('on closing')) this.#log.error(message)
+		})
 		this.#counter.on('drop', ({ hits, reason }) => this.#log.error(`${hits} hits were dropped: ${reason}`))
 	}
 

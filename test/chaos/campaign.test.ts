@@ -1,0 +1,52 @@
+import { expect, describe as group, it } from 'vitest'
+import { describe, runCampaign } from './campaign.ts'
+import { type Kind, kinds, planOf } from './plan.ts'
+import { levels } from './recount.ts'
+
+/** Every kind at least once; what cannot happen in one schedule is apart. */
+const together: readonly (readonly Kind[])[] = [
+	['refuse', 'torn'],
+	['cut', 'kill'],
+	['stall', 'failover'],
+	['blackhole', 'scriptFlush'],
+	['halfOpen', 'pause'],
+	['loseRequest', 'clientKill'],
+	['loseReply', 'clientPause'],
+	['partialRequest', 'maxmemory'],
+	['partialReply', 'rewrite'],
+	['killWriter', 'loseReply'],
+	['torn', 'failover'],
+	['wipe'],
+]
+const plans = together.map((surely, i) => planOf(`ci:${i}`, { surely, loadMs: 1_500 }))
+
+group('the fault campaign', () => {
+	it('finds no hit lost or doubled in the Redis store, whatever happens', { timeout: 150_000 }, async () => {
+		expect(new Set(plans.flatMap(({ faults }) => faults.map(({ kind }) => kind)))).toEqual(new Set(kinds))
+		const { totals, bad } = await runCampaign({ target: 'redis', plans, parallel: 2 })
+		expect(bad.map(describe)).toEqual([])
+		for (const level of levels) expect(totals.levels[level]).toEqual({ lost: 0, doubled: 0 })
+		expect(totals.schedules).toBe(plans.length)
+		expect(totals.hits).toBeGreaterThan(50_000)
+		// The faults had an effect, and what was wiped was told.
+		expect(totals.retries).toBeGreaterThan(20)
+		expect(totals.reported).toBeGreaterThan(0)
+	})
+
+	it('finds hits doubled and lost when the sequences are switched off', { timeout: 60_000 }, async () => {
+		const surely: readonly Kind[] = ['loseReply', 'partialReply', 'failover']
+		const controls = [0, 1].map((i) => planOf(`control:${i}`, { kinds: surely, surely, loadMs: 1_500 }))
+		const { totals, bad } = await runCampaign({ target: 'no-sequences', plans: controls, parallel: 2 })
+		expect(bad).not.toEqual([])
+		expect(totals.doubled).toBeGreaterThan(0)
+		expect(totals.lost).toBeGreaterThan(0)
+	})
+
+	it('finds hits doubled when a failed pipeline of ZINCRBY is sent again', { timeout: 60_000 }, async () => {
+		const surely: readonly Kind[] = ['loseReply', 'partialReply', 'kill']
+		const controls = [0, 1].map((i) => planOf(`naive:${i}`, { kinds: surely, surely, loadMs: 1_500 }))
+		const { totals, bad } = await runCampaign({ target: 'naive', plans: controls, parallel: 2 })
+		expect(bad).not.toEqual([])
+		expect(totals.doubled).toBeGreaterThan(0)
+	})
+})
