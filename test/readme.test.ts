@@ -3,8 +3,9 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { afterAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { trackerNames } from '../src/visitors/trackers.ts'
+import { type RedisServer, startRedis } from './support/redis-server.ts'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const folder = join(root, '.cache', 'readme')
@@ -20,7 +21,14 @@ function programOf(snippet: string): string {
 }
 
 describe('README', () => {
-	afterAll(() => rmSync(folder, { recursive: true, force: true }))
+	let redis: RedisServer
+	beforeAll(async () => {
+		redis = await startRedis()
+	})
+	afterAll(async () => {
+		await redis.stop()
+		rmSync(folder, { recursive: true, force: true })
+	})
 
 	it('has snippets that assert something', () => {
 		expect(snippets.length).toBeGreaterThanOrEqual(4)
@@ -32,7 +40,7 @@ describe('README', () => {
 		async (index, snippet) => {
 			mkdirSync(folder, { recursive: true })
 			const file = join(folder, `snippet-${index}.mts`)
-			writeFileSync(file, programOf(snippet))
+			writeFileSync(file, programOf(snippet.replace('redis://localhost:6379', redis.url)))
 			await promisify(execFile)(process.execPath, ['--import', 'tsx', file], { cwd: root })
 		},
 	)
