@@ -13,6 +13,7 @@
  * - A node that stays gives what it holds above its `most`. Where more must arrive than leaves, the fullest for its weight give on, never below `least`.
  * - It gives to nodes below their `least` only: those that are new or have grown. Not before all of these are at their `most` (the placement was out of
  *   balance) does it give to others, and then only to one that holds less than its exact share.
+ *   So when a node joins others of its weight that are balanced, partitions move to it only. (Of unequal weights, whole partitions may not come out even.)
  * - What it gives are partitions that prefer the taker most. No node both gives and takes.
  */
 

@@ -76,9 +76,12 @@ test('a node that stays gives to those below their least; to others only when th
 
 const joining = fc.record({ nodes: ringNodes({ minLength: 2, maxLength: 12 }), partitions: fc.integer({ min: 1, max: 300 }) })
 
-test('a node that joins is the only one to receive; when it leaves again it is the only one to give, and the rest is balanced as before', () => {
+// Of unequal weights: where a bound of whole partitions shrinks for many small nodes at once, a large one may have to take what the newcomer cannot.
+const joiningEquals = joining.map(({ nodes, partitions }) => ({ nodes: nodes.map(({ name }) => ({ name })), partitions }))
+
+test('a node that joins its equals is the only one to receive; when it leaves again it is the only one to give, and the rest is balanced as before', () => {
 	fc.assert(
-		fc.property(joining, ({ nodes: [newcomer, ...others], partitions }) => {
+		fc.property(joiningEquals, ({ nodes: [newcomer, ...others], partitions }) => {
 			const without = new Ring(others)
 			const all = new Ring([newcomer!, ...others])
 			const first = without.place(partitions)
