@@ -399,6 +399,7 @@ export class Channel {
 	/** The server has nothing of the set above `position`. */
 	#rewind(set: CountedSet, position: number): void {
 		const known: Part[] = []
+		let oldest = Number.POSITIVE_INFINITY
 		const now = this.#options.settings.clock.now()
 		for (const frozen of [...this.#retained, ...this.#open.values()]) {
 			const theirs = frozen.parts.filter((part) => part.set === set)
@@ -407,7 +408,11 @@ export class Channel {
 			frozen.at = now
 			// What came in the same go may be lost likewise.
 			if (frozen.visitors !== undefined) frozen.visitors.done = false
-			if (frozen.deletion !== undefined) frozen.deletion.swept = false
+			oldest = Math.min(oldest, frozen.batch.sequence)
+		}
+		// Visitors of before a deletion come again with theirs, so that it must take them away again, whatever sets it was about.
+		for (const { batch, deletion } of [...this.#retained, ...this.#open.values()]) {
+			if (deletion !== undefined && batch.sequence >= oldest) deletion.swept = false
 		}
 		set.expires = set.deadline === 0
 		this.#known.clear()

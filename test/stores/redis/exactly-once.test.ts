@@ -400,3 +400,16 @@ it('keeps no more for a repair than it may, the visitors going first, and tells 
 	expect(left).toBeLessThan(sent)
 	expect(lost(b.events)).toMatchObject({ total: sent - left, minute: sent - left, hour: sent - left, day: sent - left })
 })
+
+it('does not bring back the visitors of a deleted key with the repair of another set', async () => {
+	const writer = b.open()
+	const [minute, before] = [b.desk.minute(), b.desk.minute(5 * 60_000)]
+	await writer.hit({ key: '/b', minute, visitors: ['ada', 'bob'] }, { key: '/c', minute: before, visitors: ['cy'] })
+	await writer.delete('/b')
+	await writer.hit({ key: '/b', minute, visitors: ['dan'] })
+	await b.redis.del(`{${b.desk.namespace}:0}:hits:minute:${before / 1_000}`)
+	await writer.hit({ key: '/c', minute: before })
+	expect(await writer.counts('/c', bucketsOf(before).slice(0, 2))).toEqual([2, 2])
+	expect([await writer.uniques(['/b']), await writer.uniques(['/c'])]).toEqual([1, 1])
+	expect(b.events).toEqual([])
+})
