@@ -22,9 +22,9 @@ const { values } = parseArgs({
 	},
 })
 
-function whole(name: string, value: string): number {
+function whole(name: string, value: string, least = 1): number {
 	const number = Number(value)
-	if (!Number.isInteger(number) || number < 1) refuse(`Expected --${name} to be a whole number from 1, got ${value}`)
+	if (!Number.isInteger(number) || number < least) refuse(`Expected --${name} to be a whole number from ${least}, got ${value}`)
 	return number
 }
 
@@ -44,8 +44,11 @@ if (values.control !== undefined && values.control !== 'naive' && values.control
 const target: Target = values.control ?? 'redis'
 const all = (faults as Kind[] | undefined) ?? kinds
 // In turns, so that each kind happens at least that often.
-const numbers = values.only === undefined ? Array.from({ length: schedules }, (_, i) => i) : [whole('only', values.only)]
+const numbers = values.only === undefined ? Array.from({ length: schedules }, (_, i) => i) : [whole('only', values.only, 0)]
 const plans = numbers.map((i) => planOf(`${values.seed}:${i}`, { kinds: all, surely: [all[i % all.length]!] }))
+
+/** Bad schedules; what is wrong with the first few says it. */
+const worthPrinting = 20
 
 const bar = new SingleBar({
 	format: 'chaos [{bar}] {value}/{total}, {faults} faults, {hits} hits, lost {lost}, doubled {doubled}, bad {bad}, {eta_formatted} left',
@@ -56,15 +59,16 @@ const bar = new SingleBar({
 })
 const figures = ({ faults, hits, lost, doubled, bad }: Totals) => ({ faults, hits, lost, doubled, bad })
 bar.start(plans.length, 0, { faults: 0, hits: 0, lost: 0, doubled: 0, bad: 0 })
-const { totals, bad, byKind, ms } = await runCampaign({
+const { totals, byKind, ms } = await runCampaign({
 	target,
 	plans,
 	parallel,
-	onResult: (_, soFar) => bar.update(soFar.schedules, figures(soFar)),
+	onResult: (result, soFar) => {
+		if (result.complaints.length > 0 && soFar.bad <= worthPrinting) console.log(`\n${describe(result)}\n`)
+		bar.update(soFar.schedules, figures(soFar))
+	},
 })
 bar.stop()
-
-for (const result of bad.slice(0, 20)) console.log(`${describe(result)}\n`)
 
 const cells = (...texts: (string | number)[]) =>
 	texts.map((text, i) => (i === 0 ? String(text).padEnd(16) : String(text).padStart(12))).join('')
