@@ -60,8 +60,8 @@ test('listeners that come and go while an event is told do not change who is tol
 	const second = () => heard.push('second')
 	emitter.on('said', () => {
 		heard.push('first')
-		emitter.off('said', second)
 		emitter.on('said', () => heard.push('new'))
+		emitter.off('said', second)
 	})
 	emitter.on('said', second)
 	say('hello')
