@@ -13,7 +13,7 @@ export interface BatchOptions {
 	readonly maxWaitMs?: number | undefined
 	/** ... or when this many keys of a partition wait. 1 to 1,000,000. @default 10_000 */
 	readonly maxKeys?: number | undefined
-	/** While the store cannot be reached, hits on new keys (or by new visitors) are refused past this many waiting keys and visitors. @default 1_000_000 */
+	/** While the store cannot be reached, hits on new keys, and hits that name a visitor (who may be new), are refused past this many waiting keys and visitors. @default 1_000_000 */
 	readonly maxPendingKeys?: number | undefined
 }
 
