@@ -149,6 +149,8 @@ export class WriteBatcher {
 	/** Slabs, and how many there may be until those that are empty are forgotten. */
 	#slabCount = 0
 	#sweepAbove = 64
+	/** Keys and visitors that wait, at each multiple of which a cut is due. */
+	readonly #crowd: number
 	#ageTimer: Timer | undefined
 	#sizeTimer: Timer | undefined
 	#units = 0
@@ -159,6 +161,7 @@ export class WriteBatcher {
 	constructor(options: WriteBatcherOptions) {
 		this.#options = options
 		this.#clock = options.clock
+		this.#crowd = Math.ceil(options.limits.maxPendingKeys / 8)
 		this.#channels = Array.from({ length: options.partitions }, (_, partition) => ({
 			partition,
 			sequence: 0,
@@ -202,10 +205,7 @@ export class WriteBatcher {
 		const entry = slab.entries.get(key)
 		if (entry?.visitors === undefined) return undefined
 		entry.hits += 1
-		if (entry.visitors.add(visitor)) {
-			entry.units += 1
-			this.#units += 1
-		}
+		if (entry.visitors.add(visitor)) this.#grew(entry)
 		return entry.receipt
 	}
 
@@ -239,10 +239,7 @@ export class WriteBatcher {
 		const { tracker } = this.#options
 		if (visitor !== undefined && tracker !== undefined) {
 			entry.visitors ??= tracker.delta()
-			if (entry.visitors.add(visitor)) {
-				entry.units += 1
-				this.#units += 1
-			}
+			if (entry.visitors.add(visitor)) this.#grew(entry)
 		}
 		entry.hits += by
 		if (waits === undefined) {
@@ -306,15 +303,27 @@ export class WriteBatcher {
 		channel.keys += 1
 		const size = channel.keys
 		if (size < maxKeys) return
-		// Not within the request that is being counted, unless it never lets a timer run.
-		this.#sizeTimer ??= this.#clock.setTimer(() => {
-			this.#sizeTimer = undefined
-			this.#cutAll()
-		}, 0)
+		this.#cutSoon()
+		// A loop that never lets a timer run.
 		if (size % (2 * maxKeys) === 0) {
 			channel.due = true
 			this.#pump(channel)
 		}
+	}
+
+	/** An entry has a visitor more. A crowd of new visitors on few keys is cut before it comes near the bound. */
+	#grew(entry: Entry): void {
+		entry.units += 1
+		this.#units += 1
+		if (this.#units % this.#crowd === 0) this.#cutSoon()
+	}
+
+	/** Not within the request that is being counted. */
+	#cutSoon(): void {
+		this.#sizeTimer ??= this.#clock.setTimer(() => {
+			this.#sizeTimer = undefined
+			this.#cutAll()
+		}, 0)
 	}
 
 	#cutAll(): void {

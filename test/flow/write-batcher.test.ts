@@ -148,6 +148,21 @@ test('a loop that never yields loses no visitor, however many, while the store a
 	expect((await counter.health()).dropped).toBe(0)
 })
 
+test('a crowd of new visitors on one key is sent before it comes near maxPendingKeys', async () => {
+	const { counter, store, clock } = made({ uniques: 'set', batch: { maxWaitMs: 3_600_000, maxPendingKeys: 80 } })
+	for (let n = 0; n < 9; n++) void counter.hit('/a', { visitor: `visitor ${n}` })
+	await clock.advance(1)
+	// The key and nine visitors: the tenth waiting thing, an eighth of the bound, was the cue.
+	expect(store.batches).toHaveLength(1)
+	for (let n = 9; n < 200; n++) {
+		expect((await counter.hit('/a', { visitor: `visitor ${n}` })).counted).toBe(true)
+		await clock.advance(1)
+	}
+	await counter.flush()
+	expect((await counter.uniques('/a')).value).toBe(200)
+	expect((await counter.health()).dropped).toBe(0)
+})
+
 test('hits of many different minutes at once cost no more than those of few', async () => {
 	const { counter, clock, recount } = made({ faults: { sync: true }, batch: { maxKeys: 1_000_000 } })
 	const minutes = 150_000
