@@ -6,5 +6,7 @@ export default {
 	project: ['src/**/*.ts!', 'bench/**/*.ts', 'scripts/**/*.ts', 'examples/**/*.ts', 'test/**/*.ts', '*.config.ts'],
 	// A name that its own file uses and a test imports is no dead code.
 	ignoreExportsUsedInFile: true,
+	// Loaded with require: it is CommonJS without types.
+	ignoreDependencies: ['redis-metrics'],
 	ignoreBinaries: ['apt-get', 'redis-server'],
 } satisfies KnipConfig

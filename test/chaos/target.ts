@@ -49,8 +49,8 @@ function withoutSequences(client: Redis): RedisClient {
 		pipeline() {
 			const pipeline = client.pipeline()
 			return {
-				call: (command, args) => pipeline.call(command, isCounting(command, args) ? asNewWriter(args) : args),
-				callBuffer: (command, args) => pipeline.callBuffer(command, args),
+				call: (command, args) => pipeline.call(command, (isCounting(command, args) ? asNewWriter(args) : args) as Buffer[]),
+				callBuffer: (command, args) => pipeline.callBuffer(command, args as Buffer[]),
 				exec: () => pipeline.exec(),
 			}
 		},

@@ -100,6 +100,12 @@ export class Channel {
 	suspect(): void {
 		this.#doubt = true
 		this.#known.clear()
+		// Of visitors that were acknowledged apart from the hits they came with, no set can tell that they are lost.
+		const waiting = new Set([...this.#queued].flatMap(({ queue }) => queue))
+		for (const { batch, visitors, parts } of this.#all()) {
+			if (visitors === undefined) continue
+			if (visitors.again || this.#open.has(batch.sequence) || parts.some((part) => waiting.has(part))) visitors.done = false
+		}
 		for (const set of this.sets) set.expires = set.deadline === 0
 	}
 
@@ -249,7 +255,9 @@ export class Channel {
 
 	/** Asks whether deletions are swept still: the server may have gone back to a moment between their parts, which it has, and that. */
 	async #probeSweeps(): Promise<void> {
-		const asked = this.#retained.filter(({ deletion }) => deletion?.swept === true && deletion.marked !== undefined)
+		// The last deletion of each key: the mark is that one's.
+		const last = new Map(this.#all().flatMap((frozen) => (frozen.deletion?.marked === undefined ? [] : [[frozen.deletion.key, frozen]])))
+		const asked = [...last.values()].filter(({ deletion }) => deletion?.swept === true)
 		const replies = await this.#ask(asked.map(({ deletion }) => deletion!.marked!))
 		for (const [i, { deletion }] of asked.entries()) if (replies[i] !== null && Number(replies[i]) === 0.5) deletion!.swept = false
 	}
@@ -258,19 +266,48 @@ export class Channel {
 	async #drain(): Promise<void> {
 		for (let stalled = 0; ; ) {
 			if (this.#doubt) await this.#settle()
-			const visitors = [...this.#open.values(), ...this.#retained].filter(({ visitors }) => visitors?.done === false)
+			this.#keepOrder()
 			for (const set of this.#queued) if (set.queue.length === 0) this.#queued.delete(set)
 			const sets = [...this.#queued]
-			const sweeps = sets.length > 0 ? [] : this.#sweeps()
-			if (visitors.length === 0 && sets.length === 0 && sweeps.length === 0) return
-			const progress = await this.#round(visitors, sets, sweeps)
+			const apart = this.#all().filter(
+				({ visitors, deletion }) => visitors?.done === false || (sets.length === 0 && deletion?.swept === false),
+			)
+			if (sets.length === 0 && apart.length === 0) return
+			const progress = await this.#round(apart, sets)
 			stalled = progress ? 0 : stalled + 1
 			if (stalled > ROUNDS) throw new StoreUnavailableError(`${this.#options.servedBy} takes nothing: it forgets what it was sent`)
 		}
 	}
 
-	/** One pipeline. Answers whether anything came nearer to its end. */
-	async #round(flushes: readonly Frozen[], sets: readonly CountedSet[], sweeps: readonly Frozen[]): Promise<boolean> {
+	/**
+	 * Visitors know no sequence: what comes again must come in its order. A deletion is swept again after visitors from before it, and visitors are sent
+	 * again after a deletion from before them.
+	 */
+	#keepOrder(): void {
+		let joined = false
+		let swept = false
+		for (const { visitors, deletion } of this.#all()) {
+			if (visitors !== undefined) {
+				if (swept) {
+					visitors.done = false
+					visitors.again = true
+				}
+				joined ||= !visitors.done
+			}
+			if (deletion !== undefined) {
+				if (joined || swept) deletion.swept = false
+				swept ||= !deletion.swept
+			}
+		}
+	}
+
+	/** Everything that may have to be sent, or sent again, by rising sequence. */
+	#all(): Frozen[] {
+		return [...this.#retained, ...this.#open.values()].sort((a, b) => a.batch.sequence - b.batch.sequence)
+	}
+
+	/** One pipeline: what is apart from the sets, in its order, then the sets. Sweeps wait until no set has anything to be sent. Answers whether anything came nearer to its end. */
+	async #round(apart: readonly Frozen[], sets: readonly CountedSet[]): Promise<boolean> {
 		const commands: Command[] = []
 		const readers: ((replies: readonly Reply[]) => void)[] = []
 		const state = { progress: false, noscript: false, failure: undefined as Failure | undefined }
@@ -279,11 +316,23 @@ export class Channel {
 			else state.failure ??= failure
 		}
 		// Before the scripts: should the server lose the end of what it was sent, it loses the hits too, and with them all is sent again.
-		for (const frozen of flushes) {
-			const each = frozen.visitors!.commands(this.#known)
+		for (const frozen of apart) {
+			const { visitors, deletion } = frozen
 			const from = commands.length
-			for (const { command } of each) commands.push(command)
-			readers.push((replies) => this.#readVisitors(frozen, each, replies.slice(from, from + each.length), failed))
+			if (visitors?.done === false) {
+				const each = visitors.commands(this.#known)
+				for (const { command } of each) commands.push(command)
+				readers.push((replies) => this.#readVisitors(frozen, each, replies.slice(from, from + each.length), failed))
+			} else if (deletion?.swept === false && sets.length === 0) {
+				const sweep = deletion.sweep()
+				commands.push(...sweep)
+				readers.push((replies) => {
+					const answers = replies.slice(from, from + sweep.length)
+					const failure = answers.find((reply) => reply instanceof Failure && reply.kind !== 'refused')
+					if (failure instanceof Failure) failed(failure)
+					else deletion.swept = state.progress = true
+				})
+			}
 		}
 		for (const set of sets) {
 			const parts = set.queue.slice(0, PARTS)
@@ -300,23 +349,6 @@ export class Channel {
 				// Only what was said just now: a reconnection in the meantime has put it in doubt again.
 				else if (expires !== undefined) set.expires = true
 				if (this.#readParts(set, parts, replies.slice(from, from + parts.length), expired !== undefined, failed)) state.progress = true
-			})
-		}
-		for (const frozen of sweeps) {
-			const from = commands.length
-			const sweep = frozen.deletion!.sweep
-			commands.push(...sweep())
-			readers.push((replies) => {
-				const failure = replies.slice(from, from + sweep().length).find((reply) => reply instanceof Failure && reply.kind !== 'refused')
-				if (failure instanceof Failure) {
-					failed(failure)
-					return
-				}
-				frozen.deletion!.swept = state.progress = true
-				// Swept for a second time, visitors who came after the deletion went with it.
-				for (const { batch, visitors } of [...this.#retained, ...this.#open.values()]) {
-					if (visitors !== undefined && batch.sequence > frozen.batch.sequence) visitors.done = false
-				}
 			})
 		}
 		const replies = await this.#send(commands)
@@ -399,7 +431,6 @@ export class Channel {
 	/** The server has nothing of the set above `position`. */
 	#rewind(set: CountedSet, position: number): void {
 		const known: Part[] = []
-		let oldest = Number.POSITIVE_INFINITY
 		const now = this.#options.settings.clock.now()
 		for (const frozen of [...this.#retained, ...this.#open.values()]) {
 			const theirs = frozen.parts.filter((part) => part.set === set)
@@ -408,11 +439,7 @@ export class Channel {
 			frozen.at = now
 			// What came in the same go may be lost likewise.
 			if (frozen.visitors !== undefined) frozen.visitors.done = false
-			oldest = Math.min(oldest, frozen.batch.sequence)
-		}
-		// Visitors of before a deletion come again with theirs, so that it must take them away again, whatever sets it was about.
-		for (const { batch, deletion } of [...this.#retained, ...this.#open.values()]) {
-			if (deletion !== undefined && batch.sequence >= oldest) deletion.swept = false
+			if (frozen.deletion !== undefined) frozen.deletion.swept = false
 		}
 		set.expires = set.deadline === 0
 		this.#known.clear()
@@ -455,11 +482,6 @@ export class Channel {
 
 	#report(error: TallymarkError): void {
 		this.#options.settings.report({ type: 'error', error })
-	}
-
-	/** Deletions of which every part is stored, and what was marked is not swept away yet. */
-	#sweeps(): Frozen[] {
-		return [...this.#retained, ...this.#open.values()].filter(({ deletion }) => deletion?.swept === false)
 	}
 
 	/** Everything that was open is through: it is kept for a while, and the callers may have their answer. */

@@ -7,8 +7,8 @@
 export type Argument = string | number | Uint8Array
 
 export interface RedisPipeline {
-	call(command: string, args: (string | number | Buffer)[]): unknown
-	callBuffer(command: string, args: (string | number | Buffer)[]): unknown
+	call(command: string, args: (string | number | Uint8Array)[]): unknown
+	callBuffer(command: string, args: (string | number | Uint8Array)[]): unknown
 	exec(): Promise<readonly (readonly [error: Error | null, reply: unknown])[] | null>
 }
 

@@ -11,6 +11,7 @@ import type { TrendEpochs } from './trend-epoch.ts'
 import type { Ask } from './visitor-form.ts'
 
 export interface DeletePlan {
+	readonly key: string
 	readonly existed: boolean
 	/** The sets that have the key and a number of all keys together. */
 	readonly countingAll: readonly CountedSet[]
@@ -66,7 +67,7 @@ export async function planDelete(
 		),
 	]
 	const marked = theirs[0] === undefined ? undefined : command('zscore', keys.hits(partition, theirs[0], total), member)
-	return { existed: theirs.length > 0, countingAll, others, sweep, marked }
+	return { key, existed: theirs.length > 0, countingAll, others, sweep, marked }
 }
 
 /** All buckets that may hold something by now, but all time. */

@@ -4,7 +4,7 @@
  * commands back for a server that is away, for they would come late and twice.
  */
 import { systemClock } from '../../clock.ts'
-import type { Argument, Command, RedisClient } from './client.ts'
+import type { Argument, Argument, Command, RedisClient } from './client.ts'
 import { Failure } from './failure.ts'
 import { type Script, scripts } from './scripts.ts'
 
@@ -192,8 +192,8 @@ function execute(client: RedisClient, calls: readonly Call[]): void {
 	const pipeline = client.pipeline()
 	for (const { commands } of calls) {
 		for (const { name, args, binary } of commands) {
-			if (binary === true) pipeline.callBuffer(name, args as Buffer[])
-			else pipeline.call(name, args as Buffer[])
+			if (binary === true) pipeline.callBuffer(name, args as Argument[])
+			else pipeline.call(name, args as Argument[])
 		}
 	}
 	pipeline.exec().then(

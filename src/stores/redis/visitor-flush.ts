@@ -56,6 +56,8 @@ export interface VisitorCommand {
 export class VisitorFlush {
 	/** Nothing is left to be sent. */
 	done = false
+	/** They were sent again later than the hits they came with. */
+	again = false
 	/** Roughly what keeping it costs. */
 	readonly bytes: number
 	readonly #batch: HitsBatch
