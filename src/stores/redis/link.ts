@@ -4,7 +4,7 @@
  * commands back for a server that is away, for they would come late and twice.
  */
 import { systemClock } from '../../clock.ts'
-import type { Argument, Argument, Command, RedisClient } from './client.ts'
+import type { Argument, Command, RedisClient } from './client.ts'
 import { Failure } from './failure.ts'
 import { type Script, scripts } from './scripts.ts'
 

@@ -6,7 +6,7 @@ import { Desk, type Writer } from '../../../src/testing/contract/desk.ts'
 
 export interface Sent {
 	readonly name: string
-	readonly args: readonly (string | number | Buffer)[]
+	readonly args: readonly (string | number | Uint8Array)[]
 }
 
 type Results = [Error | null, unknown][]
@@ -36,11 +36,11 @@ export class TamperedClient implements RedisClient {
 		return {
 			call: (name, args) => {
 				commands.push({ name, args })
-				pipeline.call(name, args)
+				pipeline.call(name, args as Buffer[])
 			},
 			callBuffer: (name, args) => {
 				commands.push({ name, args })
-				pipeline.callBuffer(name, args)
+				pipeline.callBuffer(name, args as Buffer[])
 			},
 			exec: () => {
 				this.pipelines.push(commands)
