@@ -5,7 +5,7 @@ import type { StoreEvent } from '../../../src/stores/store.ts'
 import { bucketsOf, Desk } from '../../../src/testing/contract/desk.ts'
 import { TcpProxy } from '../../chaos/tcp-proxy.ts'
 import { type RedisServer, startRedis } from '../../support/redis-server.ts'
-import { type Bench, bench, loseReply, loseRequest, until } from './support.ts'
+import { answerInstead, type Bench, bench, loseReply, loseRequest, until } from './support.ts'
 
 let server: RedisServer
 let b: Bench
@@ -97,6 +97,32 @@ it('takes the visitors of a deleted key away when the server went back to the mo
 	await reconnect()
 	await writer.hit({ key: '/c' })
 	expect(await writer.uniques(['/b'])).toBe(0)
+})
+
+it('brings no visitors of before a deletion back when it is cut short and an earlier one of the same key is known still', async () => {
+	const writer = b.open()
+	for (const visitors of [['ada'], ['bob'], ['cy']]) {
+		await writer.hit({ key: '/b', visitors })
+		if (visitors[0] !== 'cy') await writer.delete('/b')
+	}
+	b.client.once(loseRequest, (commands) => commands.some(({ name }) => name === 'unlink'))
+	const batch = { kind: 'delete', partition: 0, sequence: writer.sequence('/b') + 1, key: '/b' } as const
+	await expect(async () => writer.session.apply(batch)).rejects.toThrow()
+	await reconnect()
+	await writer.session.apply(batch)
+	expect(await writer.uniques(['/b'])).toBe(0)
+})
+
+it('sends visitors again that were acknowledged before their hits, when the server may have lost them', async () => {
+	const writer = b.open()
+	await writer.hit({ key: '/a' })
+	const [batch] = writer.batches([{ key: '/b', visitors: ['ada'] }])
+	b.client.once(answerInstead('LOADING Redis is loading the dataset in memory', ({ name }) => name === 'evalsha'))
+	await expect(async () => writer.session.apply(batch!)).rejects.toThrow('LOADING')
+	await b.redis.del(`{${b.desk.namespace}:0}:uniq=/b`)
+	await reconnect()
+	await writer.session.apply(batch!)
+	expect([await writer.count('/b'), await writer.uniques(['/b'])]).toEqual([1, 1])
 })
 
 it('waits on closing for a server that comes back, and brings it what it lost', async () => {
