@@ -66,15 +66,20 @@ export class CouponSet {
 		}
 	}
 
-	/** The registers in use as coupons, by rising index; a fresh copy. */
-	coupons(): Uint32Array {
+	/** The registers in use as coupons, in no order; a fresh copy. */
+	list(): Uint32Array {
 		if (this.#dense !== undefined) return this.#dense.coupons()
+		if (this.#slots === undefined) return this.#only === 0 ? new Uint32Array() : Uint32Array.of(this.#only)
 		const out = new Uint32Array(this.#size)
 		let at = 0
-		this.each((coupon) => {
-			out[at++] = coupon
-		})
-		return out.sort()
+		for (const coupon of this.#slots) if (coupon !== 0) out[at++] = coupon
+		return out
+	}
+
+	/** The same by rising index. */
+	coupons(): Uint32Array {
+		const list = this.list()
+		return this.#dense === undefined ? list.sort() : list
 	}
 
 	/** Makes this the union of both. */

@@ -64,9 +64,14 @@ export class HyperLogLogDelta implements VisitorDelta {
 		return grew
 	}
 
-	/** The registers that are raised, by rising index: `index << 6 | rank`. What a store of registers sends. Not to be changed. */
+	/** The registers that are raised, by rising index: `index << 6 | rank`. What a store of registers sends; a fresh copy. */
 	coupons(): Uint32Array {
-		this.#listed ??= this.registers.coupons()
+		return this.registers.coupons()
+	}
+
+	/** The same in no order, made once; not to be changed. */
+	list(): Uint32Array {
+		this.#listed ??= this.registers.list()
 		return this.#listed
 	}
 }
@@ -87,7 +92,7 @@ class PooledSketch implements VisitorSketch {
 	}
 
 	apply(delta: VisitorDelta): void {
-		this.#pool.merge(this.#handle, deltaOf(delta).coupons())
+		this.#pool.merge(this.#handle, deltaOf(delta).list())
 	}
 
 	merge(other: VisitorSketch): void {
