@@ -24,7 +24,10 @@ export interface Bounds {
 export interface Rules {
 	/** A set takes a batch of a writer only after the one before it, and once: the last sequence is kept with the counts. */
 	readonly sequence: boolean
-	/** The apply script asks whether this node owns the partition, with the epoch that the writer knows. */
+	/**
+	 * The apply script asks whether this node owns the partition, with the epoch that the writer knows. (Within these bounds, whether it owns it is
+	 * enough: no history was found that the epoch alone keeps from harm. It is kept, for it costs nothing and does not lean on the sequences.)
+	 */
 	readonly fence: boolean
 	/** The copy begins when the seal can no longer be rolled back. */
 	readonly sealIsDurable: boolean

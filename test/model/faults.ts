@@ -8,6 +8,7 @@
 import { copyImage, isCoordinatorDone, restart, Step, sync } from './coordinator.ts'
 import { Image, type State } from './state.ts'
 import type { Emit, World } from './world.ts'
+import { doubt } from './writer.ts'
 
 export function faultSteps(world: World, state: State, emit: Emit): void {
 	const { at, bounds } = world
@@ -44,7 +45,7 @@ function crash(world: World, state: State, node: number, emit: Emit): void {
 	const next = state.slice()
 	next[at.crashes]!--
 	copyImage(at, next, node, Image.durable, Image.volatile)
-	for (let writer = 0; writer < bounds.writers; writer++) next[at.doubt(writer)] = 1
+	for (let writer = 0; writer < bounds.writers; writer++) doubt(world, next, writer)
 	if (rules.oneSession) {
 		for (let coordinator = 0; coordinator < bounds.coordinators; coordinator++)
 			if (!isCoordinatorDone(world, next, coordinator)) restart(world, next, coordinator)

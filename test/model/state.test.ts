@@ -17,7 +17,7 @@ test('every field has a byte of its own', () => {
 		fields.push(at.step(coordinator), at.move(coordinator), ...range(at.setsSize).map((i) => at.dump(coordinator) + i))
 	for (const writer of range(2)) {
 		fields.push(at.cut(writer), at.doubt(writer), at.viewNode(writer), at.viewEpoch(writer), at.last(writer, 0), at.last(writer, 1))
-		fields.push(...range(5).map((i) => at.stray(writer) + i))
+		fields.push(...range(5).map((i) => at.stray(writer) + i), at.answer(writer), at.argument(writer, 0), at.argument(writer, 1))
 	}
 	expect(fields.sort((a, b) => a - b)).toEqual(range(at.size))
 })

@@ -27,6 +27,22 @@ export const Own = {
 /** What a node holds exists twice: as it answers, and as it would be after a crash. */
 export const Image = { volatile: 0, durable: 1 } as const
 
+/** What a node answers a writer. */
+export const Answer = {
+	/** No answer is on its way: a request is, if the writer has anything to say. */
+	none: 0,
+	/** The batch was applied. */
+	applied: 1,
+	/** The batch was there already. */
+	duplicate: 2,
+	/** Older batches are missing in the set. Argument 0: its last sequence. */
+	gap: 3,
+	/** To the question what is there. Arguments: the last sequence, by set. */
+	lasts: 4,
+	/** The node does not take the request. Arguments: its ownership record, {@link Own} and epoch. */
+	notMine: 5,
+} as const
+
 /** How often batch `sequence` is counted, of a field of counts. */
 export function timesCounted(counts: number, sequence: number): number {
 	return (counts >> (2 * (sequence - 1))) & 3
@@ -52,6 +68,7 @@ export class Layout {
 	readonly #node: number
 	readonly #writer: number
 	readonly #writerSize: number
+	readonly #answer: number
 	readonly #counts: number
 	readonly #setsSize: number
 	readonly #coordinator: number
@@ -74,7 +91,8 @@ export class Layout {
 		this.placementEpoch = field()
 		this.#node = field(2 * 2 * 2)
 		this.#coordinator = field(bounds.coordinators * 2)
-		this.#writerSize = 4 + bounds.sets + STRAY_SIZE
+		this.#answer = 4 + bounds.sets + STRAY_SIZE
+		this.#writerSize = this.#answer + 1 + Math.max(2, bounds.sets)
 		this.#writer = field(bounds.writers * this.#writerSize)
 		this.#setsSize = (bounds.writers + 1) * bounds.sets * 2
 		this.#counts = field(2 * 2 * this.#setsSize)
@@ -140,6 +158,17 @@ export class Layout {
 	/** The request that a writer no longer waits for: 1 + the node it goes to (0: there is none), epoch, set, the sequence before it, its sequence. */
 	stray(writer: number): number {
 		return this.cut(writer) + 4 + this.bounds.sets
+	}
+	/** The answer that is on its way to a writer. */
+	answer(writer: number): number {
+		return this.cut(writer) + this.#answer
+	}
+	argument(writer: number, i: number): number {
+		return this.answer(writer) + 1 + i
+	}
+	/** No answer is on its way any more. */
+	clearAnswer(state: State, writer: number): void {
+		state.fill(0, this.answer(writer), this.cut(writer) + this.#writerSize)
 	}
 
 	/** The same state for all that are equal but for the numbering of writers and of coordinators, which are all alike. Changes `state`. */

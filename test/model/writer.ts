@@ -1,87 +1,113 @@
 /**
  * Writers, and the apply script that their requests meet at a node.
  *
- * What a writer has to send follows from its fields, and is at large at once: a question whether everything is still there when its connection broke;
- * else the oldest batch not acknowledged, set after set; else nothing. A batch is cut when the one before it is acknowledged everywhere. It may take
- * any time to arrive, so requests in flight need no field of their own, and answer and arrival are one step: a delay of the answer could only delay the next
- * request, which may be late anyhow. Faults that make a difference are steps of their own: an answer that is lost after the batch was applied, and a
- * request that is given up, sent again, and arrives in the end, later than what was sent after it (a stray).
+ * What a writer has to send follows from its fields, and is on its way at once: a question what is there, when its connection broke; else the oldest
+ * batch not acknowledged, set after set; else nothing. A batch is cut when the one before it is acknowledged everywhere. Until it is answered a writer
+ * changes nothing, so a request in flight needs no field of its own: it may arrive at any time, and one that is lost is one that is sent again and
+ * arrives later. An answer may arrive at any time too, or be lost. And a request may be given up and sent again, and arrive in the end nevertheless,
+ * later than what was sent after it: a stray.
  *
- * Taken as given: a batch touches every set; all acknowledged batches are retained for as long as the model runs; a writer asks again at every owner
- * some time after any crash (when its connection is back, every third of the retention, and on close); requests to one node of one writer do not
- * overlap but for the stray. The process of a writer lives.
+ * Taken as given: a batch touches every set; all acknowledged batches are retained for as long as the model runs; a writer asks again what is there
+ * some time after any crash (when its connection is back, every third of the retention, and on close), and does not believe the answer to a question
+ * from before the crash; requests of one writer do not overlap but for the stray. The process of a writer lives.
  */
 
-import { countedOnceMore, Image, Own, type State } from './state.ts'
+import { Answer, countedOnceMore, Image, Own, type State } from './state.ts'
 import type { Emit, World } from './world.ts'
 
-/** How the apply script answers. */
-type Answer = 'applied' | 'duplicate' | 'gap' | 'not the owner'
-
 export function writerSteps(world: World, state: State, emit: Emit): void {
+	const { at } = world
 	for (let writer = 0; writer < world.bounds.writers; writer++) {
 		strayArrives(world, state, writer, emit)
-		if (state[world.at.doubt(writer)] === 1) probe(world, state, writer, emit)
+		if (state[at.answer(writer)] !== Answer.none) answerArrives(world, state, writer, emit)
+		else if (state[at.doubt(writer)] === 1) questionArrives(world, state, writer, emit)
 		else if (nextSet(world, state, writer) >= 0) {
-			send(world, state, writer, emit)
+			batchArrives(world, state, writer, emit)
 			giveUpWaiting(world, state, writer, emit)
 		}
 	}
 }
 
-/** Whether a writer has nothing more to say. */
+/** Whether a writer has nothing more to say, and is told nothing more. */
 export function isWriterDone({ at, bounds }: World, state: State, writer: number): boolean {
+	if (state[at.answer(writer)] !== Answer.none) return false
 	if (state[at.doubt(writer)] === 1 || state[at.cut(writer)] !== bounds.batches) return false
 	for (let set = 0; set < bounds.sets; set++) if (state[at.last(writer, set)] !== bounds.batches) return false
 	return true
 }
 
-/** The oldest batch not acknowledged arrives; the answer comes back, or (when it was applied) is lost. */
-function send(world: World, state: State, writer: number, emit: Emit): void {
+/** The writer's connection broke. */
+export function doubt({ at }: World, state: State, writer: number): void {
+	state[at.doubt(writer)] = 1
+	if (state[at.answer(writer)] === Answer.lasts) at.clearAnswer(state, writer)
+}
+
+/** The oldest batch not acknowledged arrives at the node that the writer takes for the owner. */
+function batchArrives(world: World, state: State, writer: number, emit: Emit): void {
 	const { at } = world
 	const next = state.slice()
 	const set = nextSet(world, state, writer)
 	const node = state[at.viewNode(writer)]!
 	const before = state[at.last(writer, set)]!
 	const answer = apply(world, next, { node, epoch: state[at.viewEpoch(writer)]!, writer, set, before, sequence: before + 1 })
-	if (answer === 'applied' && state[at.timeouts]! > 0) {
-		const unheard = next.slice()
-		unheard[at.timeouts]!--
-		emit(unheard, 'writer', writer, 'batch applied, answer lost')
-	}
-	if (answer === 'not the owner') {
-		follow(world, next, writer)
-		emit(next, 'writer', writer, 'batch refused by a node that does not own the partition')
-		return
-	}
-	if (answer === 'gap') next[at.last(writer, set)] = next[at.sequence(node, Image.volatile, writer, set)]!
-	else next[at.last(writer, set)] = before + 1
-	cutNext(world, next, writer)
-	emit(
-		next,
-		'writer',
-		writer,
-		answer === 'applied' ? 'batch applied' : answer === 'gap' ? 'older batches are missing' : 'batch was there already',
-	)
+	next[at.answer(writer)] = answer
+	if (answer === Answer.gap) next[at.argument(writer, 0)] = state[at.sequence(node, Image.volatile, writer, set)]!
+	if (answer === Answer.notMine) tellRecord(world, next, writer, node)
+	emit(next, 'writer', writer, `batch ${said[answer]}`)
 }
 
-/** A writer whose connection broke asks for its last sequences. Where the server has an older one, everything after it will be sent again. */
-function probe(world: World, state: State, writer: number, emit: Emit): void {
+const said: Record<number, string> = {
+	[Answer.applied]: 'applied',
+	[Answer.duplicate]: 'found to be there already',
+	[Answer.gap]: 'refused, older ones are missing',
+	[Answer.notMine]: 'refused by a node that does not own the partition',
+}
+
+/** The question what is there arrives. */
+function questionArrives(world: World, state: State, writer: number, emit: Emit): void {
 	const { at, bounds, rules } = world
 	const next = state.slice()
 	const node = state[at.viewNode(writer)]!
 	if (rules.fence && !owns(world, state, node, state[at.viewEpoch(writer)]!)) {
-		follow(world, next, writer)
+		next[at.answer(writer)] = Answer.notMine
+		tellRecord(world, next, writer, node)
 		emit(next, 'writer', writer, 'question refused by a node that does not own the partition')
 		return
 	}
-	next[at.doubt(writer)] = 0
-	for (let set = 0; set < bounds.sets && rules.replay; set++) {
-		const last = state[at.sequence(node, Image.volatile, writer, set)]!
-		if (last < next[at.last(writer, set)]!) next[at.last(writer, set)] = last
+	next[at.answer(writer)] = Answer.lasts
+	for (let set = 0; set < bounds.sets; set++) next[at.argument(writer, set)] = state[at.sequence(node, Image.volatile, writer, set)]!
+	emit(next, 'writer', writer, 'asks what is there')
+}
+
+function answerArrives(world: World, state: State, writer: number, emit: Emit): void {
+	const { at, bounds, rules } = world
+	const next = state.slice()
+	at.clearAnswer(next, writer)
+	if (state[at.timeouts]! > 0) {
+		const unheard = next.slice()
+		unheard[at.timeouts]!--
+		emit(unheard, 'writer', writer, 'answer lost')
+	}
+	const set = nextSet(world, state, writer)
+	switch (state[at.answer(writer)]) {
+		case Answer.applied:
+		case Answer.duplicate:
+			next[at.last(writer, set)]!++
+			break
+		case Answer.gap:
+			next[at.last(writer, set)] = state[at.argument(writer, 0)]!
+			break
+		case Answer.lasts:
+			next[at.doubt(writer)] = 0
+			// Where the server has an older one, everything after it will be sent again.
+			for (let each = 0; each < bounds.sets && rules.replay; each++)
+				next[at.last(writer, each)] = Math.min(state[at.last(writer, each)]!, state[at.argument(writer, each)]!)
+			break
+		case Answer.notMine:
+			follow(world, next, writer, state[at.argument(writer, 0)]!, state[at.argument(writer, 1)]!)
 	}
 	cutNext(world, next, writer)
-	emit(next, 'writer', writer, 'learns what is there')
+	emit(next, 'writer', writer, 'answer arrives')
 }
 
 /** The request is taken for lost and sent again, while it is still on its way. */
@@ -100,6 +126,7 @@ function giveUpWaiting(world: World, state: State, writer: number, emit: Emit): 
 	emit(next, 'writer', writer, 'gives up waiting, and sends again')
 }
 
+/** The request given up arrives in the end; nobody hears the answer. */
 function strayArrives(world: World, state: State, writer: number, emit: Emit): void {
 	const stray = world.at.stray(writer)
 	if (state[stray] === 0) return
@@ -121,35 +148,37 @@ interface Request {
 }
 
 /** The apply script: reads, decides, and writes counts and sequence of one set at once. */
-function apply(world: World, state: State, { node, epoch, writer, set, before, sequence }: Request): Answer {
+function apply(world: World, state: State, { node, epoch, writer, set, before, sequence }: Request): number {
 	const { at, rules } = world
-	if (rules.fence && !owns(world, state, node, epoch)) return 'not the owner'
+	if (rules.fence && !owns(world, state, node, epoch)) return Answer.notMine
 	const last = at.sequence(node, Image.volatile, writer, set)
 	const counts = at.count(node, Image.volatile, writer, set)
 	if (rules.sequence) {
-		if (rules.replay && state[last]! < before) return 'gap'
-		if (sequence <= state[last]!) return 'duplicate'
+		if (rules.replay && state[last]! < before) return Answer.gap
+		if (sequence <= state[last]!) return Answer.duplicate
 	}
 	state[last] = sequence
 	state[counts] = countedOnceMore(state[counts]!, sequence)
-	return 'applied'
+	return Answer.applied
 }
 
 function owns({ at }: World, state: State, node: number, epoch: number): boolean {
 	return state[at.own(node, Image.volatile)] === Own.active && state[at.ownEpoch(node, Image.volatile)] === epoch
 }
 
+function tellRecord({ at }: World, state: State, writer: number, node: number): void {
+	state[at.argument(writer, 0)] = state[at.own(node, Image.volatile)]!
+	state[at.argument(writer, 1)] = state[at.ownEpoch(node, Image.volatile)]!
+}
+
 /** Where a refused writer turns next: it follows the record of the node that refused, or asks for the placement when there is none. */
-function follow({ at }: World, state: State, writer: number): void {
-	const node = state[at.viewNode(writer)]!
-	const own = state[at.own(node, Image.volatile)]
-	const epoch = state[at.ownEpoch(node, Image.volatile)]!
+function follow({ at }: World, state: State, writer: number, own: number, epoch: number): void {
 	if (own === Own.absent) {
 		state[at.viewNode(writer)] = state[at.placementNode]!
 		state[at.viewEpoch(writer)] = state[at.placementEpoch]!
 		return
 	}
-	if (own === Own.sealed || own === Own.gone) state[at.viewNode(writer)] = 1 - node
+	if (own === Own.sealed || own === Own.gone) state[at.viewNode(writer)] = 1 - state[at.viewNode(writer)]!
 	state[at.viewEpoch(writer)] = epoch
 }
 
