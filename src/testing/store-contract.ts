@@ -19,8 +19,7 @@ export type { ContractCase }
 
 export interface StoreContractOptions {
 	/**
-	 * The trackers to run it with: any that answer the same for the same visitors, in whatever order and portions they came. Cases without visitors
-	 * run with the first of them only. @default 'set' and 'hyperloglog'
+	 * The trackers to run it with. Cases without visitors run with the first of them only. @default 'set' and 'hyperloglog'
 	 */
 	readonly trackers?: readonly TrackerName[]
 	/**

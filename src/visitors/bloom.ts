@@ -4,7 +4,7 @@
  */
 import { expected } from '../errors.ts'
 import { hashed, hashText } from '../hash/murmur64.ts'
-import { Bloom, type BloomOptions } from '../sketches/bloom.ts'
+import { Bloom, type BloomOptions, type BloomShape } from '../sketches/bloom.ts'
 import { HashSet } from '../sketches/hash-set.ts'
 import type { Estimate, VisitorDelta, VisitorSketch, VisitorTracker } from './tracker.ts'
 
@@ -27,11 +27,14 @@ const HASH_BYTES = 8
 export class BloomTracker implements VisitorTracker {
 	/** With the shape: filters of another cannot be united. */
 	readonly kind: string
+	/** Of every filter: a store of bitmaps sets its bits. */
+	readonly shape: BloomShape
 	readonly #options: Required<BloomOptions>
 
 	constructor({ capacity = defaultCapacity, errorRate = defaultErrorRate }: Partial<BloomOptions> = {}) {
 		this.#options = { capacity, errorRate }
 		const { bits, hashes } = new Bloom(this.#options)
+		this.shape = { bits, hashes }
 		this.kind = `bloom:${bits}:${hashes}`
 	}
 
@@ -46,6 +49,13 @@ export class BloomTracker implements VisitorTracker {
 	load(bytes: Uint8Array): BloomSketch {
 		const sketch = this.sketch()
 		sketch.read(bytes)
+		return sketch
+	}
+
+	/** The sketch of a bitmap of this shape, such as Redis holds; counted by its share of bits set. Throws ERR_TALLYMARK_SKETCH for a longer one. */
+	fromBitmap(bitmap: Uint8Array): BloomSketch {
+		const sketch = this.sketch()
+		sketch.unite(Bloom.fromBitmap(bitmap, this.shape))
 		return sketch
 	}
 
@@ -84,13 +94,15 @@ class BloomSketch implements VisitorSketch {
 	merge(other: VisitorSketch): void {
 		if (!(other instanceof BloomSketch)) throw expected('ERR_TALLYMARK_SKETCH', 'other', "a sketch of the 'bloom' tracker", other)
 		if (other.#hashes !== undefined) other.#hashes.each((lo, hi) => this.#add(lo, hi))
-		else this.#unite(other.#filter!)
+		else this.unite(other.#filter!)
 	}
 
 	estimate(): Estimate {
 		if (this.#hashes !== undefined) return { value: this.#hashes.size, exact: true, error: 0 }
 		const { bits, hashes } = this.#filter!
 		const value = this.#filter!.count()
+		// Whose bits a single visitor's are is beyond doubt.
+		if (value <= 1) return { value, exact: true, error: 0 }
 		const load = (hashes * value) / bits
 		return { value, exact: false, error: Math.sqrt((Math.expm1(load) - load) / bits) / load }
 	}
@@ -124,7 +136,7 @@ class BloomSketch implements VisitorSketch {
 		if (bytes[0] === HASHES && (bytes.length - 1) % HASH_BYTES === 0) {
 			const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
 			for (let at = 1; at < bytes.length; at += HASH_BYTES) this.#add(view.getInt32(at, true), view.getInt32(at + 4, true))
-		} else if (bytes[0] === FILTER) this.#unite(Bloom.fromBytes(bytes.subarray(1)))
+		} else if (bytes[0] === FILTER) this.unite(Bloom.fromBytes(bytes.subarray(1)))
 		else throw expected('ERR_TALLYMARK_SKETCH', 'bytes', 'what a sketch of this tracker saved', `${bytes.length} other bytes`)
 	}
 
@@ -139,7 +151,8 @@ class BloomSketch implements VisitorSketch {
 		if (this.#hashes.bytes > bytesOf(this.#options)) this.#becomeFilter()
 	}
 
-	#unite(other: Bloom): void {
+	/** Adds everyone in a filter of the same shape. */
+	unite(other: Bloom): void {
 		if (this.#filter !== undefined) {
 			this.#filter.union(other)
 			return

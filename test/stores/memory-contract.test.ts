@@ -7,7 +7,7 @@ describe.each([1, 5])('the memory store with %i partitions', (partitions) => {
 })
 
 describe('the memory store by the system clock', () => {
-	for (const { name, run } of storeContract(() => new MemoryStore({ partitions: 3 }), { trackers: ['hyperloglog'] }))
+	for (const { name, run } of storeContract(() => new MemoryStore({ partitions: 3 }), { trackers: ['hyperloglog', 'bloom'] }))
 		test.concurrent(name, run)
 })
 

@@ -3,8 +3,11 @@
  * are read and counted. A further kind is a further entry of `forms`.
  */
 import { expected } from '../../errors.ts'
+import { Bloom } from '../../sketches/bloom.ts'
 import { PREIMAGE_BYTES, preimagesOf } from '../../sketches/coupon.ts'
+import { HashSet } from '../../sketches/hash-set.ts'
 import { HyperLogLog } from '../../sketches/hyperloglog.ts'
+import { type BloomDelta, BloomTracker } from '../../visitors/bloom.ts'
 import { CouponSet } from '../../visitors/coupon-set.ts'
 import type { ExactDelta } from '../../visitors/exact.ts'
 import type { HyperLogLogDelta } from '../../visitors/hyperloglog.ts'
@@ -134,13 +137,65 @@ const set: VisitorForm = {
 	},
 }
 
+/** Visitors of a flush above which a whole bitmap is sent, in bytes of bitmap for each: a visitor's bits cost about as much on the wire. */
+const BITMAP_BYTES_A_VISITOR = 100
+/** Bits in one BITFIELD. */
+const BITS = 500
+
+/** A Bloom filter is a bitmap; a bit that is set again is set. */
+function bloom(tracker: BloomTracker): VisitorForm {
+	const { shape } = tracker
+	/** Asked for places only. */
+	const filter = new Bloom(shape)
+	return {
+		prepare(deltas) {
+			const together = new HashSet()
+			for (const { hashes } of deltas as readonly BloomDelta[]) hashes.each((lo, hi) => together.add(lo, hi))
+			const learn = () => {}
+			if (together.size * BITMAP_BYTES_A_VISITOR > shape.bits / 8) {
+				const crowd = new Bloom(shape)
+				together.each((lo, hi) => crowd.addHash(lo, hi))
+				const image = asBuffer(crowd.toBitmap())
+				const send: Prepared['send'] = (key, temporary) => {
+					const name = temporary()
+					return [command('set', name, image, 'EX', TEMPORARY_SECONDS), command('bitop', 'OR', key, key, name), command('unlink', name)]
+				}
+				return { send, learn }
+			}
+			const places = new Set<number>()
+			together.each((lo, hi) => {
+				for (const place of filter.placesOf(lo, hi)) places.add(place)
+			})
+			const some = chunks([...places], BITS)
+			return { send: (key) => some.map((bits) => command('bitfield', key, ...bits.flatMap((bit) => ['SET', 'u1', bit, 1]))), learn }
+		},
+
+		bytes(delta) {
+			return 150 + (delta as BloomDelta).hashes.bytes
+		},
+
+		async read(keys, _tracker, ask) {
+			const sketches = new Map<string, VisitorSketch>()
+			for (const some of chunks(keys, Math.max(1, Math.floor((SKETCHES * 12_304 * 8) / shape.bits)))) {
+				const bitmaps = await ask(some.map((key) => ({ name: 'get', args: [key], binary: true })))
+				for (const [i, bitmap] of bitmaps.entries()) if (bitmap !== null) sketches.set(some[i]!, tracker.fromBitmap(bitmap as Uint8Array))
+			}
+			return sketches
+		},
+
+		// How many visitors there are follows from how many bits are set, and that only by a logarithm.
+		count: () => undefined,
+	}
+}
+
 const forms: Readonly<Record<string, VisitorForm>> = { hyperloglog, set }
 
 /** Throws ERR_TALLYMARK_OPTION for a tracker that is of no kind known here. */
 export function visitorForm(tracker: VisitorTracker): VisitorForm {
+	if (tracker instanceof BloomTracker) return bloom(tracker)
 	const form = Object.hasOwn(forms, tracker.kind) ? forms[tracker.kind] : undefined
 	if (form === undefined) {
-		const known = Object.keys(forms).map((kind) => `'${kind}'`)
+		const known = [...Object.keys(forms), 'bloom'].map((kind) => `'${kind}'`)
 		throw expected('ERR_TALLYMARK_OPTION', 'uniques', `of a kind that the Redis store can keep (${known.join(', ')})`, tracker.kind)
 	}
 	return form

@@ -18,6 +18,11 @@ export function near(actual: number | undefined, expected: number, promise: stri
 	}
 }
 
+/** Throws unless `actual` is off by at most a share of `expected`; a share of 0: unless they are equal. */
+export function within(actual: number, expected: number, share: number, promise: string): void {
+	if (!(Math.abs(actual - expected) <= expected * share)) throw new Error(`${promise}: expected ${expected}, got ${actual}`)
+}
+
 /** Throws unless the call throws, or rejects, with an error of this code. */
 export async function fails(code: string, call: () => unknown, promise: string): Promise<void> {
 	let result: unknown

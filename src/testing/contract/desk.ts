@@ -77,6 +77,11 @@ export class Desk {
 		return writer
 	}
 
+	/** By which share the counts of the same visitors may differ: a Bloom filter's depends on the order, and on whether filters were united. */
+	get tolerance(): number {
+		return this.#tracker === 'bloom' ? 0.02 : 0
+	}
+
 	/** A tracker of the kind that all sessions here have. */
 	tracker(): VisitorTracker {
 		return createTracker(this.#tracker)
