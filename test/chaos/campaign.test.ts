@@ -2,6 +2,7 @@ import { expect, describe as group, it } from 'vitest'
 import { describe, runCampaign } from './campaign.ts'
 import { type Kind, kinds, planOf } from './plan.ts'
 import { levels } from './recount.ts'
+import type { Target } from './target.ts'
 
 /** Every kind at least once; what cannot happen in one schedule is apart. */
 const together: readonly (readonly Kind[])[] = [
@@ -33,20 +34,26 @@ group('the fault campaign', () => {
 		expect(totals.reported).toBeGreaterThan(0)
 	})
 
-	it('finds hits doubled and lost when the sequences are switched off', { timeout: 60_000 }, async () => {
-		const surely: readonly Kind[] = ['loseReply', 'partialReply', 'failover']
-		const controls = [0, 1].map((i) => planOf(`control:${i}`, { kinds: surely, surely, loadMs: 1_500 }))
-		const { totals, bad } = await runCampaign({ target: 'no-sequences', plans: controls, parallel: 2 })
-		expect(bad).not.toEqual([])
-		expect(totals.doubled).toBeGreaterThan(0)
-		expect(totals.lost).toBeGreaterThan(0)
+	it('finds hits doubled and lost when the sequences are switched off', { timeout: 120_000 }, async () => {
+		const found = await control('no-sequences', ['loseReply', 'partialReply', 'failover'], ({ doubled, lost }) => doubled > 0 && lost > 0)
+		expect(found.doubled).toBeGreaterThan(0)
+		expect(found.lost).toBeGreaterThan(0)
 	})
 
-	it('finds hits doubled when a failed pipeline of ZINCRBY is sent again', { timeout: 60_000 }, async () => {
-		const surely: readonly Kind[] = ['loseReply', 'partialReply', 'kill']
-		const controls = [0, 1].map((i) => planOf(`naive:${i}`, { kinds: surely, surely, loadMs: 1_500 }))
-		const { totals, bad } = await runCampaign({ target: 'naive', plans: controls, parallel: 2 })
-		expect(bad).not.toEqual([])
-		expect(totals.doubled).toBeGreaterThan(0)
+	it('finds hits doubled when a failed pipeline of ZINCRBY is sent again', { timeout: 120_000 }, async () => {
+		const found = await control('naive', ['loseReply', 'partialReply', 'kill'], ({ doubled }) => doubled > 0)
+		expect(found.doubled).toBeGreaterThan(0)
 	})
 })
+
+/** What the campaign finds in something that is wrong. Not every schedule hits it (a busy machine shifts the faults): a few pairs are tried. */
+async function control(target: Target, surely: readonly Kind[], enough: (found: { doubled: number; lost: number }) => boolean) {
+	const found = { doubled: 0, lost: 0 }
+	for (let pair = 0; pair < 5 && !enough(found); pair++) {
+		const plans = [0, 1].map((i) => planOf(`${target}:${2 * pair + i}`, { kinds: surely, surely, loadMs: 1_500 }))
+		const { totals } = await runCampaign({ target, plans, parallel: 2 })
+		found.doubled += totals.doubled
+		found.lost += totals.lost
+	}
+	return found
+}
