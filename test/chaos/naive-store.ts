@@ -14,7 +14,7 @@ export class NaiveStore implements Store {
 
 	constructor(port: number, { partitions, timeoutMs }: { readonly partitions: number; readonly timeoutMs: number }) {
 		this.partitions = partitions
-		this.#client = new Redis(port, '127.0.0.1', { commandTimeout: timeoutMs, retryStrategy: () => 50 })
+		this.#client = new Redis(port, '127.0.0.1', { commandTimeout: timeoutMs, socketTimeout: 2 * timeoutMs, retryStrategy: () => 50 })
 		this.#client.on('error', () => {})
 	}
 

@@ -34,6 +34,7 @@ export function openStore(target: Target, port: number, plan: Plan): { store: St
 		autoResendUnfulfilledCommands: false,
 		maxRetriesPerRequest: 0,
 		commandTimeout: plan.timeoutMs,
+		socketTimeout: 2 * plan.timeoutMs,
 		retryStrategy: () => 50,
 	})
 	client.on('error', () => {})
