@@ -15,6 +15,7 @@ import {
 import { ClosedError, isTallymarkError, StoreUnavailableError, TallymarkError } from './errors.ts'
 import { attempt, Emitter } from './events.ts'
 import { inTime } from './flow/in-time.ts'
+import { Marks } from './flow/marks.ts'
 import { ReadCache } from './flow/read-cache.ts'
 import type { HitReceipt } from './flow/receipt.ts'
 import { type DropEvent, type FlushEvent, type RetryEvent, WriteBatcher } from './flow/write-batcher.ts'
@@ -126,8 +127,7 @@ export class Counter<Key extends string = string> implements CounterView<Key>, A
 	readonly #unbatched: boolean
 	/** Whether most hits can take the short way: nothing is awaited and no mark is set. */
 	readonly #plain: boolean
-	/** Hits whose mark is being set; close() waits for them. */
-	readonly #claiming = new Set<Promise<HitReceipt>>()
+	readonly #marks: Marks
 	/** The stored keys could not be read for `maxKeys`, and are when the store answers again. */
 	#unlearnt = false
 	#closing: Promise<CloseReport> | undefined
@@ -165,6 +165,13 @@ export class Counter<Key extends string = string> implements CounterView<Key>, A
 					if (this.#unlearnt) void this.#learn()
 				},
 			},
+		})
+		this.#marks = new Marks({
+			session: this.#session,
+			storeName,
+			clock,
+			timeoutMs: attemptTimeoutMs,
+			failed: (error) => this.#failed(error),
 		})
 		this.#budget = maxKeys === undefined ? undefined : new KeyBudget(maxKeys)
 		const context: ViewContext = {
@@ -248,59 +255,9 @@ export class Counter<Key extends string = string> implements CounterView<Key>, A
 	/** A hit that needs marks set first. */
 	#claimed(wanted: readonly Claim[], key: string, lane: Lane, at: number, by: number, visitor: string | undefined): Promise<HitReceipt> {
 		// What would be refused must not leave a mark: the same hit sent again later is a new one. Hits that wait for their marks wait in memory too.
-		if (this.#claiming.size >= this.#settings.batch.maxPendingKeys || this.#batcher.refuses(key, lane, at, visitor))
+		if (this.#marks.waiting >= this.#settings.batch.maxPendingKeys || this.#batcher.refuses(key, lane, at, visitor))
 			return this.#batcher.refuse(key, by)
-		return this.#claimNext(wanted, 0, key, () => this.#batcher.add(key, lane, at, by, visitor))
-	}
-
-	#claimNext(wanted: readonly Claim[], index: number, key: string, add: () => Promise<HitReceipt>): Promise<HitReceipt> {
-		const claim = wanted[index]
-		if (claim === undefined) {
-			const receipt = add()
-			return receipt.then((answer) => {
-				if (!answer.counted) for (const each of wanted) this.#release(each)
-				return answer
-			})
-		}
-		const goOn = (mine: boolean): Promise<HitReceipt> => {
-			if (mine) return this.#claimNext(wanted, index + 1, key, add)
-			for (const each of wanted.slice(0, index)) this.#release(each)
-			return Promise.resolve({ counted: false, key, reason: claim.kind === 'id' ? 'duplicate' : 'cooldown' })
-		}
-		const failed = (cause: unknown): Promise<HitReceipt> => {
-			// Nobody knows whether the mark was set. It is taken back, with those before it: the hit, sent again, must not be taken for its own double.
-			for (const each of wanted.slice(0, index + 1)) this.#release(each)
-			const error = isTallymarkError(cause)
-				? cause
-				: new StoreUnavailableError(`The store '${this.#store.name}' could not be asked about a ${claim.kind}`, { cause })
-			this.#failed(error)
-			return quietly(Promise.reject(error))
-		}
-		let answer: MaybePromise<boolean>
-		try {
-			answer = this.#session.claim(claim)
-		} catch (error) {
-			return failed(error)
-		}
-		if (!(answer instanceof Promise)) return goOn(answer)
-		const tooLate = () =>
-			new StoreUnavailableError(`The store '${this.#store.name}' did not answer about a ${claim.kind} within ${attemptTimeoutMs} ms`)
-		const late = (mine: boolean) => {
-			if (mine) this.#release(claim)
-		}
-		const receipt = quietly(inTime(this.#settings.clock, answer, attemptTimeoutMs, tooLate, late).then(goOn, failed))
-		this.#claiming.add(receipt)
-		const ended = () => this.#claiming.delete(receipt)
-		receipt.then(ended, ended)
-		return receipt
-	}
-
-	#release(claim: Claim): void {
-		// A mark that cannot be taken back ends by itself.
-		try {
-			const answer: MaybePromise<void> = this.#session.release(claim)
-			if (answer instanceof Promise) answer.catch(() => {})
-		} catch {}
+		return this.#marks.claim(wanted, key, () => this.#batcher.add(key, lane, at, by, visitor))
 	}
 
 	count(key: Key, range?: Range): Promise<number> {
@@ -436,7 +393,7 @@ export class Counter<Key extends string = string> implements CounterView<Key>, A
 		// The store gets a moment to let go when it has not answered until then.
 		const lettingGoMs = Math.min(100, timeoutMs / 10)
 		try {
-			if (this.#claiming.size > 0) await this.#withTimeLeft(Promise.allSettled(this.#claiming), left() - lettingGoMs)
+			if (this.#marks.waiting > 0) await this.#withTimeLeft(this.#marks.settled(), left() - lettingGoMs)
 			await this.#batcher.flush(Math.max(0, left() - lettingGoMs))
 		} catch (error) {
 			this.#failed(error as TallymarkError)
