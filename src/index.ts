@@ -12,8 +12,8 @@ export {
 	TallymarkError,
 	type TallymarkErrorCode,
 } from './errors.ts'
+export type { DropEvent, FlushEvent, RetryEvent } from './flow/batch-events.ts'
 export type { HitReceipt, Reason } from './flow/receipt.ts'
-export type { DropEvent, FlushEvent, RetryEvent } from './flow/write-batcher.ts'
 export { otherKey } from './key-budget.ts'
 export type { BatchOptions, CacheOptions, CounterOptions } from './options.ts'
 export type { MembershipFilter } from './sketches/filter-counter.ts'

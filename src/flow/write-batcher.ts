@@ -13,11 +13,12 @@ import type { Clock, Timer } from '../clock.ts'
 import { isTallymarkError, StoreUnavailableError, type TallymarkError } from '../errors.ts'
 import { partitionOf } from '../hash/partition.ts'
 import type { Batch, Lane, MaybePromise, Outcome } from '../stores/store.ts'
-import { startOf } from '../time/granularity.ts'
 import type { VisitorTracker } from '../visitors/tracker.ts'
 import { backoffMs } from './backoff.ts'
-import { type Entry, type Group, Slab } from './pending.ts'
+import type { DropEvent, FlushEvent, RetryEvent } from './batch-events.ts'
+import type { Entry, Group, Slab } from './pending.ts'
 import type { HitReceipt } from './receipt.ts'
+import { Slabs } from './slabs.ts'
 
 export interface BatchLimits {
 	/** The age of the oldest waiting hit at which a batch is cut. */
@@ -26,33 +27,6 @@ export interface BatchLimits {
 	readonly maxKeys: number
 	/** The number of keys and visitors, waiting or under way, past which hits are refused. */
 	readonly maxPendingKeys: number
-}
-
-/** A batch was stored. */
-export interface FlushEvent {
-	readonly partition: number
-	readonly keys: number
-	readonly hits: number
-	/** 1 when the first attempt was answered. */
-	readonly attempts: number
-	/** From the first attempt to the answer. */
-	readonly durationMs: number
-}
-
-/** An attempt failed; the same batch is sent again after `delayMs`. */
-export interface RetryEvent {
-	readonly partition: number
-	readonly attempt: number
-	readonly delayMs: number
-	readonly error: TallymarkError
-}
-
-/** Hits that are not counted: refused because too much waits (`overflow`), or by the store for good (`refused`). */
-export interface DropEvent {
-	/** undefined when a whole batch was refused. */
-	readonly key: string | undefined
-	readonly hits: number
-	readonly reason: 'overflow' | 'refused'
 }
 
 /** Whom the batcher tells. None of them may throw. */
@@ -142,20 +116,13 @@ export class WriteBatcher {
 	readonly #options: WriteBatcherOptions
 	readonly #clock: Clock
 	readonly #channels: readonly Channel[]
-	/** Slabs with entries, and the current slab of each lane; by minute, then lane. */
-	readonly #slabs = new Map<number, Map<Lane, Slab>>()
-	/** The slab a hit of the human lane most likely falls in: that of the minute it is. */
-	#current: Slab
-	/** Slabs, and how many there may be until those that are empty are forgotten. */
-	#slabCount = 0
-	#sweepAbove = 64
+	readonly #slabs: Slabs
 	/** Keys and visitors that wait, at each multiple of which a cut is due. */
 	readonly #crowd: number
 	#ageTimer: Timer | undefined
 	#sizeTimer: Timer | undefined
 	#units = 0
 	#dropped = 0
-	#sealed = false
 	#stopped = false
 
 	constructor(options: WriteBatcherOptions) {
@@ -173,7 +140,7 @@ export class WriteBatcher {
 			keys: 0,
 			error: undefined,
 		}))
-		this.#current = new Slab('human', Number.NEGATIVE_INFINITY, options.partitions)
+		this.#slabs = new Slabs(options.partitions, options.clock)
 	}
 
 	/** Hits refused or lost so far. */
@@ -189,7 +156,7 @@ export class WriteBatcher {
 	/** One more human hit, now, on a key that has an entry: the whole hot path. undefined where there is none. */
 	again(key: string): Promise<HitReceipt> | undefined {
 		const now = this.#clock.now()
-		const slab = this.#current
+		const slab = this.#slabs.current
 		if (now >= slab.until || now < slab.minute) return undefined
 		const entry = slab.entries.get(key)
 		if (entry === undefined) return undefined
@@ -200,7 +167,7 @@ export class WriteBatcher {
 	/** The same by a visitor, where the entry has visitors already and nothing would be refused. */
 	againBy(key: string, visitor: string): Promise<HitReceipt> | undefined {
 		const now = this.#clock.now()
-		const slab = this.#current
+		const slab = this.#slabs.current
 		if (now >= slab.until || now < slab.minute || this.#full) return undefined
 		const entry = slab.entries.get(key)
 		if (entry?.visitors === undefined) return undefined
@@ -211,8 +178,7 @@ export class WriteBatcher {
 
 	/** Takes no more hits by `again`, only those by `add` whose marks were under way. What waits can still be flushed. */
 	seal(): void {
-		this.#sealed = true
-		this.#current = new Slab('human', Number.NEGATIVE_INFINITY, this.#channels.length)
+		this.#slabs.seal()
 	}
 
 	get #full(): boolean {
@@ -224,7 +190,7 @@ export class WriteBatcher {
 		if (this.#stopped) return true
 		if (!this.#full) return false
 		const tracked = visitor !== undefined && this.#options.tracker !== undefined
-		if (!tracked && this.#slabs.get(startOf('minute', at))?.get(lane)?.entries.has(key)) return false
+		if (!tracked && this.#slabs.has(lane, at, key)) return false
 		// What waits for its time only, or for a loop that never yields, is no reason to refuse anything.
 		this.#cutAll()
 		return this.#full
@@ -233,7 +199,7 @@ export class WriteBatcher {
 	/** Adds `by` hits at the moment `at`. Everything was validated. */
 	add(key: string, lane: Lane, at: number, by: number, visitor: string | undefined): Promise<HitReceipt> {
 		if (this.refuses(key, lane, at, visitor)) return this.refuse(key, by)
-		const slab = this.#slabOf(lane, at)
+		const slab = this.#slabs.of(lane, at)
 		const waits = slab.entries.get(key)
 		const entry = waits ?? slab.create(key)
 		const { tracker } = this.#options
@@ -255,40 +221,6 @@ export class WriteBatcher {
 		this.#dropped += by
 		this.#options.reports.drop({ key, hits: by, reason: 'overflow' })
 		return Promise.resolve({ counted: false, key, reason: 'overflow' })
-	}
-
-	#slabOf(lane: Lane, at: number): Slab {
-		const current = this.#current
-		if (lane === 'human' && at >= current.minute && at < current.until) return current
-		const minute = startOf('minute', at)
-		let byLane = this.#slabs.get(minute)
-		if (byLane === undefined) {
-			if (this.#slabCount >= this.#sweepAbove) this.#sweep()
-			byLane = new Map()
-			this.#slabs.set(minute, byLane)
-		}
-		let slab = byLane.get(lane)
-		if (slab === undefined) {
-			slab = new Slab(lane, minute, this.#channels.length)
-			byLane.set(lane, slab)
-			this.#slabCount += 1
-		}
-		// A hit of another minute, late or ahead, must not push the present one off the hot path.
-		if (lane === 'human' && !this.#sealed && minute === startOf('minute', this.#clock.now())) this.#current = slab
-		return slab
-	}
-
-	/** Forgets the slabs that are empty, but for the current one. Called when their number has doubled, so that many minutes cost no more than few. */
-	#sweep(): void {
-		for (const [minute, byLane] of this.#slabs) {
-			for (const [lane, slab] of byLane) {
-				if (slab.entries.size > 0 || slab === this.#current) continue
-				byLane.delete(lane)
-				this.#slabCount -= 1
-			}
-			if (byLane.size === 0) this.#slabs.delete(minute)
-		}
-		this.#sweepAbove = Math.max(64, 2 * this.#slabCount)
 	}
 
 	/** A key began to wait: sets the timer of its age, and looks at the size. */
@@ -411,13 +343,12 @@ export class WriteBatcher {
 
 	/** Calls `visit` for each entry of a lane that is not known to be stored: of `key`, or of all keys. `sequence`: of its batch; infinite while it is in none. */
 	unstored(lane: Lane, key: string | undefined, visit: (minute: number, entry: Entry, sequence: number) => void): void {
-		for (const [minute, byLane] of this.#slabs) {
-			const slab = byLane.get(lane)
-			if (slab === undefined) continue
-			if (key === undefined) for (const entry of slab.entries.values()) visit(minute, entry, Number.POSITIVE_INFINITY)
+		for (const slab of this.#slabs.all()) {
+			if (slab.lane !== lane) continue
+			if (key === undefined) for (const entry of slab.entries.values()) visit(slab.minute, entry, Number.POSITIVE_INFINITY)
 			else {
 				const entry = slab.entries.get(key)
-				if (entry !== undefined) visit(minute, entry, Number.POSITIVE_INFINITY)
+				if (entry !== undefined) visit(slab.minute, entry, Number.POSITIVE_INFINITY)
 			}
 		}
 		const channels = key === undefined ? this.#channels : [this.#channels[partitionOf(key, this.#channels.length)]!]
@@ -440,13 +371,11 @@ export class WriteBatcher {
 		let keys = 0
 		let hits = 0
 		let since = Number.POSITIVE_INFINITY
-		for (const byLane of this.#slabs.values()) {
-			for (const slab of byLane.values()) {
-				if (slab.entries.size === 0) continue
-				keys += slab.entries.size
-				for (const entry of slab.entries.values()) hits += entry.hits
-				since = Math.min(since, slab.since ?? since)
-			}
+		for (const slab of this.#slabs.all()) {
+			if (slab.entries.size === 0) continue
+			keys += slab.entries.size
+			for (const entry of slab.entries.values()) hits += entry.hits
+			since = Math.min(since, slab.since ?? since)
 		}
 		for (const { queue } of this.#channels) {
 			for (const work of queue) {
@@ -483,19 +412,17 @@ export class WriteBatcher {
 		let hits = 0
 		let units = 0
 		let since = Number.POSITIVE_INFINITY
-		for (const byLane of this.#slabs.values()) {
-			for (const slab of byLane.values()) {
-				if (keys === limit) break
-				const group = slab.take(channel.partition, limit - keys)
-				if (group === undefined) continue
-				groups.push(group)
-				keys += group.deltas.length
-				since = Math.min(since, slab.since ?? since)
-				if (slab.entries.size === 0) slab.since = undefined
-				for (const entry of group.deltas) {
-					hits += entry.hits
-					units += entry.units
-				}
+		for (const slab of this.#slabs.all()) {
+			if (keys === limit) break
+			const group = slab.take(channel.partition, limit - keys)
+			if (group === undefined) continue
+			groups.push(group)
+			keys += group.deltas.length
+			since = Math.min(since, slab.since ?? since)
+			if (slab.entries.size === 0) slab.since = undefined
+			for (const entry of group.deltas) {
+				hits += entry.hits
+				units += entry.units
 			}
 		}
 		channel.keys -= keys

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { Counter } from '../../src/counter.ts'
 import { StoreRefusedError, StoreUnavailableError } from '../../src/errors.ts'
-import type { DropEvent, FlushEvent, RetryEvent } from '../../src/flow/write-batcher.ts'
+import type { DropEvent, FlushEvent, RetryEvent } from '../../src/flow/batch-events.ts'
 import { partitionOf } from '../../src/hash/partition.ts'
 import { MemoryStore } from '../../src/stores/memory.ts'
 import type { Batch, HitsBatch, Outcome, SessionSettings, Store, StoreSession } from '../../src/stores/store.ts'
