@@ -24,7 +24,7 @@ test('the old ways of finding an entry lead to the same files', () => {
 })
 
 test('development dependencies are pinned, and every peer is optional and tested at a version in its range', () => {
-	for (const [name, version] of Object.entries(manifest.devDependencies)) expect(version, name).toMatch(/^\d+\.\d+\.\d+$/)
+	for (const [name, version] of Object.entries(manifest.devDependencies)) expect(version, name).toMatch(/^(?:npm:[@\w/-]+@)?\d+\.\d+\.\d+$/)
 	expect(Object.keys(manifest.peerDependenciesMeta)).toEqual(Object.keys(manifest.peerDependencies))
 	for (const name of Object.keys(manifest.peerDependencies)) {
 		expect(manifest.peerDependenciesMeta[name]).toEqual({ optional: true })

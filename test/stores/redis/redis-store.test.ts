@@ -41,7 +41,9 @@ describe('options', () => {
 
 	it('refuses a tracker that Redis has no form for', () => {
 		const tracker = Object.assign(new ExactTracker(), { kind: 'mine' as never })
-		expect(() => b.open({ tracker })).toThrow("of a kind that the Redis store can keep ('hyperloglog', 'set', 'bloom'), got \"mine\" (string)")
+		expect(() => b.open({ tracker })).toThrow(
+			"of a kind that the Redis store can keep ('hyperloglog', 'set', 'bloom'), got \"mine\" (string)",
+		)
 	})
 
 	it('says what to install when a url is given and ioredis is absent', async () => {
