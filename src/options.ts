@@ -60,8 +60,8 @@ export interface CounterOptions {
 /** The options with every default in its place. */
 export interface Settings {
 	readonly namespace: string
-	/** undefined: every hit is stored before `hit()` resolves. */
 	readonly batch: BatchLimits
+	/** Every hit is stored before `hit()` resolves. */
 	readonly unbatched: boolean
 	readonly cache: CacheLimits | undefined
 	readonly tracker: VisitorTracker | undefined

@@ -21,7 +21,7 @@ const HASH_BYTES = 8
  *
  * A key with few visitors keeps their 64-bit hashes instead, until those would take more room than the filter (768 visitors at the default): until
  * then the count is exact but for two visitors of one hash (chance below n^2 / 2^64). Afterwards the error is that of an estimate by the share of bits
- * set, sqrt((e^t - t - 1) / m) / t at a load of t = k n / m (0.8 % at 10,000 of the default shape, 0.08 % at a capacity of 1,000,000); it grows
+ * set, sqrt((e^t - t - 1) / m) / t at a load of t = k n / m (0.26 % at 10,000 of the default shape, 0.026 % at 1,000,000 of that capacity); it grows
  * slowly up to some eight times the capacity, and then fast.
  */
 export class BloomTracker implements VisitorTracker {

@@ -1,5 +1,5 @@
 /**
- * Visitors as a HyperLogLog, the default: some 4 bytes for the first few visitors of a key and 12 KB at most, standard error 0.81 % at most.
+ * Visitors as a HyperLogLog, the default: some 8 bytes each for the first visitors of a key and 12 KB at most, standard error 0.81 % at most.
  * Registers, counts and bytes are those that Redis would hold for PFADD of the same visitors. See `HyperLogLog` for the sources and for who can forge
  * a count: ids that a client chooses must pass a keyed hash first.
  */

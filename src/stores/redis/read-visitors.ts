@@ -6,7 +6,7 @@ import type { VisitorSketch, VisitorTracker } from '../../visitors/tracker.ts'
 import type { SessionSettings, VisitorsQuery, VisitorsReading } from '../store.ts'
 import { ALL, type Keys, memberOf } from './keys.ts'
 import type { Reader } from './reader.ts'
-import { emptySketch, visitorForm } from './visitor-form.ts'
+import { visitorForm } from './visitor-form.ts'
 
 export async function readVisitors(
 	{ lane, keys, groups }: VisitorsQuery,
@@ -28,8 +28,9 @@ export async function readVisitors(
 			const living = buckets.filter((bucket) => uniquesPer.includes(bucket.level) && now < deadlineOf(bucket, retention))
 			const byPartition = new Map<number, string[]>()
 			for (const [partition, member] of members) {
-				const stored = living.map((bucket) => names.visitors(partition, lane, bucket, member))
-				byPartition.set(partition, [...(byPartition.get(partition) ?? []), ...stored])
+				const stored = byPartition.get(partition) ?? []
+				for (const bucket of living) stored.push(names.visitors(partition, lane, bucket, member))
+				byPartition.set(partition, stored)
 			}
 			return readVisitorsOf([...byPartition], reader, tracker)
 		}),
@@ -54,5 +55,5 @@ export async function readVisitorsOf(
 			else union.merge(sketch)
 		}
 	}
-	return union ?? emptySketch(tracker)
+	return union ?? tracker.union([])
 }

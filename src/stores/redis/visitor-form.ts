@@ -201,14 +201,6 @@ export function visitorForm(tracker: VisitorTracker): VisitorForm {
 	return form
 }
 
-/** A sketch of its own, in no pool. */
-export function emptySketch(tracker: VisitorTracker): VisitorSketch {
-	const pooled = tracker.sketch()
-	const sketch = tracker.load(pooled.save())
-	pooled.release()
-	return sketch
-}
-
 function couponsOf(deltas: readonly HyperLogLogDelta[]): Uint32Array {
 	if (deltas.length === 1) return deltas[0]!.coupons()
 	const together = new CouponSet()
@@ -217,7 +209,7 @@ function couponsOf(deltas: readonly HyperLogLogDelta[]): Uint32Array {
 }
 
 function sketchOf(delta: VisitorDelta, tracker: VisitorTracker): VisitorSketch {
-	const sketch = emptySketch(tracker)
+	const sketch = tracker.union([])
 	sketch.apply(delta)
 	return sketch
 }

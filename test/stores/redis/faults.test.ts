@@ -118,10 +118,7 @@ it('brings back what a stale replica lacks that took over', async () => {
 	other.disconnect()
 })
 
-it.each([
-	['NOAUTH', 'requirepass'],
-	['NOPERM', 'acl'],
-])('says that it is not let in (%s), keeps the hits, and counts them when it is', async (word, kind) => {
+it.each(['requirepass', 'acl'])('says that it is not let in (%s), keeps the hits, and counts them when it is', async (kind) => {
 	const server = await start(kind === 'acl' ? {} : { args: ['--requirepass', 'secret'] })
 	const admin = new Redis(server.port, kind === 'acl' ? {} : { password: 'secret' })
 	if (kind === 'acl') await admin.acl('SETUSER', 'counter', 'on', '>secret', '~*', '&*', '+@all', '-zadd')
@@ -136,7 +133,6 @@ it.each([
 			),
 		})
 	}
-	expect(word).toBeTruthy()
 	if (kind === 'acl') await admin.acl('SETUSER', 'counter', '+zadd')
 	else await admin.config('SET', 'requirepass', '')
 	await until(async () => writer.session.apply(batch!))
