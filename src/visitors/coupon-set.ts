@@ -6,7 +6,7 @@
 import { REGISTERS } from '../sketches/coupon.ts'
 import { estimate } from '../sketches/estimate.ts'
 import { HyperLogLog } from '../sketches/hyperloglog.ts'
-import { sparseImage } from '../sketches/redis-image.ts'
+import { DENSE_BYTES, sparseImage } from '../sketches/redis-image.ts'
 
 /** Above this many registers in use the sketch is dense. */
 export const DENSE_ABOVE = 768
@@ -53,6 +53,21 @@ export class CouponSet {
 		if (slots.length <= LISTED ? size < slots.length : size < slots.length * 0.75) slots[at] = coupon
 		else this.#slots = grown(slots, coupon)
 		return true
+	}
+
+	/** Whether register `coupon >>> 6` is at least at rank `coupon & 63`: adding it would change nothing. */
+	has(coupon: number): boolean {
+		if (this.#dense !== undefined) return this.#dense.rank(coupon >>> 6) >= (coupon & 63)
+		const slots = this.#slots
+		if (slots === undefined) return holds(this.#only, coupon)
+		if (slots.length > LISTED) return holds(slots[slotOf(slots, coupon)]!, coupon)
+		for (let at = 0; at < this.#size; at++) if (holds(slots[at]!, coupon)) return true
+		return false
+	}
+
+	/** Bytes it takes in memory, roughly. */
+	get bytes(): number {
+		return 64 + (this.#dense === undefined ? 4 * (this.#slots?.length ?? 0) : DENSE_BYTES)
 	}
 
 	/** Calls `visit` with every coupon, in no order. Neither set may change meanwhile. */
@@ -133,6 +148,11 @@ export class CouponSet {
 export function imageOf(coupons: Uint32Array): Uint8Array {
 	// Where some rank is above 32, one visitor in four thousand million, Redis goes dense too.
 	return sparseImage(coupons) ?? HyperLogLog.fromCoupons(coupons).toRedis()
+}
+
+/** Whether `slot` is of the coupon's register, and at its rank or above. */
+function holds(slot: number, coupon: number): boolean {
+	return slot >>> 6 === coupon >>> 6 && slot >= coupon
 }
 
 function tally(coupon: number): void {

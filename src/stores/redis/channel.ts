@@ -23,12 +23,13 @@ import { Failure } from './failure.ts'
 import { freezeDelete, freezeHits, freezeSet } from './freeze.ts'
 import { type Frozen, frozenOf, outcomeOf } from './frozen.ts'
 import type { Keys } from './keys.ts'
+import { KnownVisitors } from './known-visitors.ts'
 import { evaluate, type Link, type Reply } from './link.ts'
 import { PartitionSets } from './partition-sets.ts'
 import { sequenceOf } from './position.ts'
 import { APPLIED, addHash, addSorted, DUPLICATE, EXPIRED, GAP, removeHash, removeSorted, type Script, setSorted } from './scripts.ts'
 import type { TrendEpochs } from './trend-epoch.ts'
-import { KnownVisitors, VisitorFlush } from './visitor-flush.ts'
+import { type VisitorCommand, VisitorFlush } from './visitor-flush.ts'
 
 /** As whom a session writes. Changes only when the store has forgotten the one it was. */
 export interface Identity {
@@ -64,7 +65,7 @@ export class Channel {
 	#retained: Frozen[] = []
 	/** The sets that have something to be sent (and some that had). */
 	readonly #queued = new Set<CountedSet>()
-	readonly #known = new KnownVisitors()
+	readonly #known: KnownVisitors
 	/** The highest sequence that was acknowledged, and how it ended. */
 	#acked = 0
 	#outcome: Outcome = { status: 'duplicate' }
@@ -79,6 +80,7 @@ export class Channel {
 
 	constructor(options: ChannelOptions) {
 		this.#options = options
+		this.#known = new KnownVisitors(options.retainedBytes)
 		this.sets = new PartitionSets(options.partition, options.keys, options.settings, options.epochs)
 	}
 
@@ -309,7 +311,8 @@ export class Channel {
 	/** One pipeline: what is apart from the sets, in its order, then the sets. Sweeps wait until no set has anything to be sent. Answers whether anything came nearer to its end. */
 	async #round(apart: readonly Frozen[], sets: readonly CountedSet[]): Promise<boolean> {
 		const commands: Command[] = []
-		const readers: ((replies: readonly Reply[]) => void)[] = []
+		const readers: ((replies: readonly Reply[], untouched: boolean) => void)[] = []
+		let tracked = false
 		const state = { progress: false, noscript: false, failure: undefined as Failure | undefined }
 		const failed = (failure: Failure) => {
 			if (failure.kind === 'noscript') state.noscript = true
@@ -320,9 +323,10 @@ export class Channel {
 			const { visitors, deletion } = frozen
 			const from = commands.length
 			if (visitors?.done === false) {
+				tracked = true
 				const each = visitors.commands(this.#known)
 				for (const { command } of each) commands.push(command)
-				readers.push((replies) => this.#readVisitors(frozen, each, replies.slice(from, from + each.length), failed))
+				readers.push((replies, untouched) => this.#readVisitors(visitors, each, replies.slice(from, from + each.length), untouched, failed))
 			} else if (deletion?.swept === false && sets.length === 0) {
 				const sweep = deletion.sweep()
 				commands.push(...sweep)
@@ -351,17 +355,24 @@ export class Channel {
 				if (this.#readParts(set, parts, replies.slice(from, from + parts.length), expired !== undefined, failed)) state.progress = true
 			})
 		}
+		const { keys, partition } = this.#options
+		// Last of all: what was left out as known was there until then.
+		const asked = tracked ? commands.push(command('get', keys.deletions(partition))) - 1 : undefined
 		const replies = await this.#send(commands)
-		for (const read of readers) read(replies)
+		const deletions = asked === undefined ? undefined : replies[asked]
+		if (deletions instanceof Failure) this.#known.clear()
+		const untouched = !(deletions instanceof Failure) && this.#known.isUntouched(String(deletions))
+		for (const read of readers) read(replies, untouched)
 		if (state.failure !== undefined) throw state.failure.toError(this.#options.servedBy)
 		if (state.noscript) await this.#load(0)
 		return state.progress
 	}
 
 	#readVisitors(
-		frozen: Frozen,
-		commands: ReturnType<VisitorFlush['commands']>,
+		visitors: VisitorFlush,
+		commands: readonly VisitorCommand[],
 		replies: readonly Reply[],
+		untouched: boolean,
 		failed: (failure: Failure) => void,
 	): void {
 		let refused: Failure | undefined
@@ -377,8 +388,9 @@ export class Channel {
 			} else if (expires !== undefined) this.#known.addDeadline(expires)
 		}
 		if (missing) return
-		frozen.visitors!.end()
-		if (refused !== undefined) {
+		if (refused === undefined) visitors.acknowledge(untouched)
+		else {
+			visitors.giveUp()
 			const { partition, servedBy } = { ...this.#options }
 			this.#report(
 				new StoreRefusedError(`${servedBy} refused visitors of partition ${partition}: ${refused.message}`, { cause: refused.cause }),

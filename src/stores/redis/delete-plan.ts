@@ -6,7 +6,7 @@ import type { CountedSet } from './counted-set.ts'
 import { type Keys, memberOf, shapeOf } from './keys.ts'
 import { evaluate } from './link.ts'
 import type { PartitionSets } from './partition-sets.ts'
-import { sweepHash } from './scripts.ts'
+import { sweepHash, unlinkVisitors } from './scripts.ts'
 import type { TrendEpochs } from './trend-epoch.ts'
 import type { Ask } from './visitor-form.ts'
 
@@ -60,7 +60,7 @@ export async function planDelete(
 	// The marks last: a server that goes back in time has them again as long as it may have the visitors again.
 	const sweep = () => [
 		...Array.from({ length: Math.ceil(visitors.length / NAMES) }, (_, i) =>
-			command('unlink', ...visitors.slice(i * NAMES, (i + 1) * NAMES)),
+			evaluate(unlinkVisitors, keys.deletions(partition), visitors.slice(i * NAMES, (i + 1) * NAMES)),
 		),
 		...[...countingAll, ...others].map((set) =>
 			set.shape === 'hash' ? evaluate(sweepHash, set.key, [member]) : command('zremrangebyscore', set.key, '0.5', '0.5'),

@@ -8,7 +8,9 @@
  *     {ns:p}:hits:minute:<start>
  *     {ns:p}:trend:<epoch>        sorted set  =key -> minus its score, #writer likewise
  *     {ns:p}:uniq=<key>           HyperLogLog or set; {ns:p}:uniq:<level>:<start>=<key>, and * for =<key>: all keys of the partition
+ *     {ns:p}:deletions            string      how often visitors of a key were deleted
  *     {ns:p}:claim:<kind>:<hash>  string      who holds it
+ *     ns:shared:<name>            string      the salt of a day
  *     ns:meta, ns:writers         the settings that all must share; the writers, with the second they were last seen
  *
  * A lane other than 'human' goes between the tag and the rest: {ns:p}:bot:hits. Starts are epoch seconds.
@@ -60,6 +62,15 @@ export class Keys {
 
 	claim({ partition, kind, name }: Claim): string {
 		return `${this.#tag(partition)}:claim:${kind}:${name}`
+	}
+
+	deletions(partition: number): string {
+		return `${this.#tag(partition)}:deletions`
+	}
+
+	/** What all counters of the namespace share, apart from the numbers. */
+	shared(name: string): string {
+		return `${this.#namespace}:shared:${name}`
 	}
 
 	/** A name for a moment, in the partition's slot. */

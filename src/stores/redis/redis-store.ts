@@ -21,7 +21,7 @@ export interface RedisStoreOptions {
 	 * 100 to 3,600,000. @default 60_000
 	 */
 	readonly retentionMs?: number | undefined
-	/** Memory for that, over all; beyond it the oldest go first. 1 MB to 1 GB. @default 67_108_864 */
+	/** Memory for that, over all, and as much again for the visitors the server is known to have; beyond it the oldest go first. 1 MB to 1 GB. @default 67_108_864 */
 	readonly retainedBytes?: number | undefined
 	/** A reading without an answer fails after this. 10 to 60,000. @default 2_000 */
 	readonly readTimeoutMs?: number | undefined

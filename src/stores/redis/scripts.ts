@@ -118,6 +118,14 @@ export const sweepHash = script(`
 if redis.call('HGET', KEYS[1], ARGV[1]) == '' then return redis.call('HDEL', KEYS[1], ARGV[1]) end
 return 0`)
 
+/**
+ * Forgets the visitors ARGV, all of the partition of KEYS[1], which counts that. Two writes, which must be one step for those who read the counter; done
+ * by half, or twice, they do no harm: whoever relies on the counter begins anew after a restart.
+ */
+export const unlinkVisitors = script(`
+redis.call('UNLINK', unpack(ARGV))
+return redis.call('INCR', KEYS[1])`)
+
 /** PFADD of the elements of 8 bytes that ARGV[1] is made of. */
 export const addPacked = script(`
 local packed, elements = ARGV[1], {}
@@ -153,6 +161,7 @@ export const scripts: readonly Script[] = [
 	removeSorted,
 	removeHash,
 	sweepHash,
+	unlinkVisitors,
 	addPacked,
 	releaseClaim,
 	seen,

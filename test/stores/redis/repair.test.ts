@@ -5,7 +5,7 @@ import type { StoreEvent } from '../../../src/stores/store.ts'
 import { bucketsOf, Desk } from '../../../src/testing/contract/desk.ts'
 import { TcpProxy } from '../../chaos/tcp-proxy.ts'
 import { type RedisServer, startRedis } from '../../support/redis-server.ts'
-import { answerInstead, type Bench, bench, loseReply, loseRequest, until } from './support.ts'
+import { answerInstead, type Bench, bench, loseReply, loseRequest, onKey, until } from './support.ts'
 
 let server: RedisServer
 let b: Bench
@@ -90,7 +90,7 @@ it('takes the visitors of a deleted key away when the server went back to the mo
 	await writer.hit({ key: '/b', visitors: ['ada', 'bob'] })
 	b.client.once(
 		async (commands) => commands.map(() => [null, 1]),
-		(commands) => commands.some(({ name }) => name === 'unlink'),
+		(commands) => commands.some(onKey(':deletions')),
 	)
 	await writer.delete('/b')
 	expect(await writer.uniques(['/b'])).toBe(2)
@@ -105,7 +105,7 @@ it('brings no visitors of before a deletion back when it is cut short and an ear
 		await writer.hit({ key: '/b', visitors })
 		if (visitors[0] !== 'cy') await writer.delete('/b')
 	}
-	b.client.once(loseRequest, (commands) => commands.some(({ name }) => name === 'unlink'))
+	b.client.once(loseRequest, (commands) => commands.some(onKey(':deletions')))
 	const batch = { kind: 'delete', partition: 0, sequence: writer.sequence('/b') + 1, key: '/b' } as const
 	await expect(async () => writer.session.apply(batch)).rejects.toThrow()
 	await reconnect()
