@@ -20,6 +20,8 @@ export type { MembershipFilter } from './sketches/filter-counter.ts'
 export { MemoryStore } from './stores/memory.ts'
 // The port, for stores of other people.
 export type * from './stores/store.ts'
+// For readings of each: `lanes.map((name) => counter.lane(name))`.
+export { lanes } from './stores/store.ts'
 // For ranges: `{ from: startOf('hour', time) }`.
 export { type Granularity, type Level, startOf } from './time/granularity.ts'
 export type { Range } from './time/range.ts'
