@@ -22,7 +22,7 @@ import type { HitReceipt } from './flow/receipt.ts'
 import { WriteBatcher } from './flow/write-batcher.ts'
 import { hashed, hashText } from './hash/murmur64.ts'
 import { partitionOf } from './hash/partition.ts'
-import { checkAt, checkKey, checkLane, checkNames, checkText, checkWhole, longestText } from './input.ts'
+import { checkAt, checkKey, checkLane, checkNames, checkShared, checkText, checkWhole, longestText } from './input.ts'
 import { KeyBudget } from './key-budget.ts'
 import { type CounterOptions, type Settings, settingsOf } from './options.ts'
 import { MemoryStore } from './stores/memory.ts'
@@ -32,6 +32,7 @@ import {
 	lanes,
 	type MaybePromise,
 	type NodeHealth,
+	type Shared,
 	type Store,
 	type StoreEvent,
 	type StoreSession,
@@ -421,6 +422,21 @@ export class Counter<Key extends string = string> implements CounterView<Key>, A
 			const timer = this.#settings.clock.setTimer(resolve, ms)
 			closed.then(() => resolve(), reject).finally(() => timer.cancel())
 		})
+	}
+
+	/**
+	 * Keeps a small text under a name for every counter of the namespace, unless there is one already; answers the one that is kept, at once in memory.
+	 * It ends after `ttlMs` (1 to a year), whoever asks. `name`: 1 to 128 letters, digits, `.`, `_`, `:`, `-`; `value`: 1 to 4,096 characters. Throws, or
+	 * rejects with, `ERR_TALLYMARK_ARGUMENT`, ClosedError, and StoreUnavailableError after 2 s without an answer.
+	 */
+	share(shared: Shared): MaybePromise<string> {
+		this.#assertOpen()
+		checkNames('share', shared, ['name', 'value', 'ttlMs'])
+		checkShared(shared)
+		const answer = this.#session.share(shared)
+		if (!(answer instanceof Promise)) return answer
+		const tooLate = () => new StoreUnavailableError(`The store '${this.#store.name}' did not answer within ${readTimeoutMs} ms`)
+		return inTime(this.#settings.clock, answer, readTimeoutMs, tooLate)
 	}
 
 	on<Name extends keyof CounterEvents>(name: Name, listener: (event: CounterEvents[Name]) => void): this {

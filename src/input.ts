@@ -1,7 +1,7 @@
 /** What comes from outside, checked: keys, amounts, moments, lanes. Keys are hostile until proved otherwise. */
 import type { Time } from './clock.ts'
 import { BadInputError, expected } from './errors.ts'
-import { type Lane, lanes } from './stores/store.ts'
+import { type Lane, lanes, type Shared } from './stores/store.ts'
 import { lengthMs } from './time/granularity.ts'
 
 /** Bytes of `text` in UTF-8; `text` is well formed. */
@@ -67,6 +67,14 @@ export const longestText = 4_096
 export function checkText(name: string, value: unknown): asserts value is string {
 	if (typeof value !== 'string' || value === '' || value.length > 4_096)
 		throw expected('ERR_TALLYMARK_ARGUMENT', name, `a string of 1 to ${longestText} characters`, value)
+}
+
+/** Throws `ERR_TALLYMARK_ARGUMENT` unless it is a name, a text and a time that a store can keep. */
+export function checkShared({ name, value, ttlMs }: Shared): void {
+	if (typeof name !== 'string' || !/^[\w.:-]{1,128}$/.test(name))
+		throw expected('ERR_TALLYMARK_ARGUMENT', 'name', '1 to 128 letters, digits, `.`, `_`, `:` or `-`', name)
+	checkText('value', value)
+	checkWhole('ttlMs', ttlMs, 1, 366 * lengthMs.day)
 }
 
 /** Refuses names that nobody knows in the options of a call. */

@@ -11,6 +11,7 @@ import type { VisitorTracker } from '../visitors/tracker.ts'
 import type { MemoryBucket } from './memory-bucket.ts'
 import { MemoryClaims } from './memory-claims.ts'
 import { MemoryLane } from './memory-lane.ts'
+import { MemoryShared } from './memory-shared.ts'
 import { Ranking } from './ranking.ts'
 import type {
 	Batch,
@@ -23,6 +24,7 @@ import type {
 	NodeHealth,
 	Outcome,
 	SessionSettings,
+	Shared,
 	Store,
 	StoreSession,
 	TopQuery,
@@ -63,7 +65,7 @@ export class MemoryStore implements Store {
 	open(settings: SessionSettings): MemorySession {
 		let namespace = this.#namespaces.get(settings.namespace)
 		if (namespace === undefined || !namespace.inUse) {
-			namespace = new Namespace(this.partitions, settings)
+			namespace = new Namespace(this.partitions, settings, namespace?.shared)
 			this.#namespaces.set(settings.namespace, namespace)
 		} else {
 			checkSame(namespace.settings, settings)
@@ -86,6 +88,8 @@ class Namespace {
 	/** Of the session that came first. */
 	readonly settings: SessionSettings
 	readonly claims = new MemoryClaims()
+	/** Does not depend on the settings, and outlives them. */
+	readonly shared: MemoryShared
 	sessions = 0
 	/** Whether a batch was ever applied. */
 	written = false
@@ -94,9 +98,10 @@ class Namespace {
 	/** The minute of the last call. */
 	#minute = Number.NEGATIVE_INFINITY
 
-	constructor(partitions: number, settings: SessionSettings) {
+	constructor(partitions: number, settings: SessionSettings, shared = new MemoryShared()) {
 		this.partitions = partitions
 		this.settings = settings
+		this.shared = shared
 	}
 
 	/** Whether somebody relies on the settings. */
@@ -132,6 +137,7 @@ class Namespace {
 		if (minute === this.#minute) return
 		this.#minute = minute
 		for (const lane of this.#lanes.values()) lane.expire(now)
+		this.shared.expire(now)
 	}
 }
 
@@ -246,6 +252,10 @@ class MemorySession implements StoreSession {
 
 	release(claim: Claim): void {
 		this.#namespace.claims.release(claim, this.#settings.writer, this.#now())
+	}
+
+	share(shared: Shared): string {
+		return this.#namespace.shared.share(shared, this.#now())
 	}
 
 	health(): readonly NodeHealth[] {

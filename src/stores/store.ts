@@ -162,6 +162,15 @@ export interface Claim {
 	readonly ttlMs: number
 }
 
+/** A small text that all counters of a namespace know, for a while: the salt of a day. */
+export interface Shared {
+	/** 1 to 128 letters, digits, `.`, `_`, `:` and `-`. */
+	readonly name: string
+	/** 1 to 4,096 characters. */
+	readonly value: string
+	readonly ttlMs: number
+}
+
 /** The state of one server (or of the embedded store). */
 export interface NodeHealth {
 	readonly name: string
@@ -218,6 +227,8 @@ export interface StoreSession {
 	claim(claim: Claim): MaybePromise<boolean>
 	/** Takes this session's own mark back: the hit it stood for was not accepted. */
 	release(claim: Claim): MaybePromise<void>
+	/** Keeps the value under its name for its time, unless there is one already, whose time goes on. Answers the one that is kept. */
+	share(shared: Shared): MaybePromise<string>
 	health(): MaybePromise<readonly NodeHealth[]>
 	/** Lets go of what the session holds. The stored numbers stay. No other call follows. */
 	close(): MaybePromise<void>

@@ -11,6 +11,7 @@ import type {
 	NodeHealth,
 	Outcome,
 	SessionSettings,
+	Shared,
 	Store,
 	StoreSession,
 	TopQuery,
@@ -269,6 +270,10 @@ class FaultySession implements StoreSession {
 
 	release(claim: Claim): MaybePromise<void> {
 		return this.#call('release', () => this.#inner.release(claim))
+	}
+
+	share(shared: Shared): MaybePromise<string> {
+		return this.#call('share', () => this.#inner.share(shared))
 	}
 
 	health(): MaybePromise<readonly NodeHealth[]> {

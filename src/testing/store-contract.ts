@@ -12,6 +12,7 @@ import { claims } from './contract/claims.ts'
 import { type ContractCase, Desk, type Proof } from './contract/desk.ts'
 import { keys } from './contract/keys.ts'
 import { ranking } from './contract/ranking.ts'
+import { shared } from './contract/shared.ts'
 import { visitors } from './contract/visitors.ts'
 import { writing } from './contract/writing.ts'
 
@@ -58,7 +59,7 @@ export function storeContract(
 	const [first] = trackers
 	if (first === undefined) return []
 	return [
-		...[...writing, ...buckets, ...keys, ...ranking, ...claims].map((proof) => caseOf(proof, first)),
+		...[...writing, ...buckets, ...keys, ...ranking, ...claims, ...shared].map((proof) => caseOf(proof, first)),
 		...trackers.flatMap((tracker) => visitors.map((proof) => caseOf(proof, tracker, ` (${tracker})`))),
 	]
 }

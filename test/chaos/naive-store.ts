@@ -83,6 +83,10 @@ class NaiveSession implements StoreSession {
 
 	release(): void {}
 
+	share(): string {
+		throw new Error('The naive store shares nothing')
+	}
+
 	health(): readonly NodeHealth[] {
 		return []
 	}
