@@ -42,6 +42,18 @@ export class MemoryBucket {
 		return before === undefined
 	}
 
+	/** Adds the visitors that a sketch was saved with: to those of a key, or (a number) to those of all keys of a partition. */
+	unite(whose: string | number, saved: Uint8Array): void {
+		if (this.#tracker === undefined) return
+		const theirs = this.#tracker.load(saved)
+		const known = typeof whose === 'string' ? this.visitors.get(whose) : this.allVisitors[whose]
+		const sketch = known ?? this.#tracker.sketch()
+		if (typeof whose === 'string') this.visitors.set(whose, sketch)
+		else this.allVisitors[whose] = sketch
+		sketch.merge(theirs)
+		theirs.release()
+	}
+
 	/** Forgets a key; answers whether it was here. The visitors of all keys together are a union and stay. */
 	delete(partition: number, key: string): boolean {
 		const before = this.hits.get(key)

@@ -1,5 +1,5 @@
 /** The numbers of one lane: all time, the buckets, the trend, and the keys in order. */
-import { type Bucket, deadlineOf, type Granularity, granularities, type Level, startOf } from '../time/granularity.ts'
+import { type Bucket, deadlineOf, type Granularity, granularities, type Level, startOf, total } from '../time/granularity.ts'
 import type { VisitorDelta, VisitorTracker } from '../visitors/tracker.ts'
 import { compareCodePoints, lowerBound } from './code-points.ts'
 import { MemoryBucket } from './memory-bucket.ts'
@@ -66,6 +66,23 @@ export class MemoryLane {
 	bucket(bucket: Bucket, now: number): MemoryBucket | undefined {
 		if (bucket.level === 'total') return this.#total
 		return now < deadlineOf(bucket, this.#settings.retention) ? this.#buckets[bucket.level].get(bucket.start) : undefined
+	}
+
+	/** All buckets that have anything and live, all time the first. */
+	*everyBucket(now: number): Generator<[Bucket, MemoryBucket]> {
+		yield [total, this.#total]
+		for (const level of granularities) {
+			for (const start of this.#buckets[level].keys()) {
+				const bucket: Bucket = { level, start }
+				const kept = this.bucket(bucket, now)
+				if (kept !== undefined) yield [bucket, kept]
+			}
+		}
+	}
+
+	/** The bucket, to put back what was counted in it; undefined when it is not kept, or its deadline is past. */
+	bucketToRestore({ level, start }: Bucket, now: number): MemoryBucket | undefined {
+		return level === 'total' ? this.#total : this.#bucketToWrite(level, start, now)
 	}
 
 	/** Those of `buckets` that have anything and live. */

@@ -22,15 +22,22 @@ export class MemoryTrend {
 
 	/** Adds hits of the minute that starts at `minute`. */
 	add(key: string, hits: number, minute: number): void {
-		this.#landmark ??= minute
-		let exponent = (minute - this.#landmark) / this.#halfLifeMs
-		if (exponent > HIGHEST_EXPONENT) {
-			// By whole half-lives: a power of two changes no digit of a score.
-			const steps = Math.floor(exponent)
-			this.#moveLandmark(this.#landmark, steps)
-			exponent -= steps
+		const weight = this.#weightAt(minute)
+		this.#scores.set(key, (this.#scores.get(key) ?? 0) + hits * weight)
+	}
+
+	/** Gives a key the score that it had, decayed to the moment `at`. */
+	set(key: string, score: number, at: number): void {
+		const weight = this.#weightAt(at)
+		this.#scores.set(key, score * weight)
+	}
+
+	/** Every key with its score, decayed to the moment `at`; what has faded to nothing is left out. Hits may come meanwhile. */
+	*decayedTo(at: number): Generator<[key: string, score: number]> {
+		for (const [key, score] of this.#scores) {
+			const faded = this.#decayed(score, at)
+			if (faded > 0) yield [key, faded]
 		}
-		this.#scores.set(key, (this.#scores.get(key) ?? 0) + hits * 2 ** exponent)
 	}
 
 	delete(key: string): void {
@@ -41,13 +48,27 @@ export class MemoryTrend {
 	top(limit: number, now: number): { key: string; score: number }[] {
 		const ranking = new Ranking(limit)
 		for (const [key, score] of this.#scores) ranking.offer(key, score)
-		const exponent = ((this.#landmark ?? now) - now) / this.#halfLifeMs
-		// In two steps, for 2^exponent alone can be 0 where the product is not.
-		const half = 2 ** (exponent / 2)
 		return ranking.entries().flatMap(({ key, score }) => {
-			const faded = score * half * half
+			const faded = this.#decayed(score, now)
 			return faded > 0 ? [{ key, score: faded }] : []
 		})
+	}
+
+	#decayed(score: number, at: number): number {
+		// In two steps, for 2^exponent alone can be 0 where the product is not.
+		const half = 2 ** (((this.#landmark ?? at) - at) / this.#halfLifeMs / 2)
+		return score * half * half
+	}
+
+	/** What a hit at `time` counts. */
+	#weightAt(time: number): number {
+		this.#landmark ??= time
+		const exponent = (time - this.#landmark) / this.#halfLifeMs
+		if (exponent <= HIGHEST_EXPONENT) return 2 ** exponent
+		// By whole half-lives: a power of two changes no digit of a score.
+		const steps = Math.floor(exponent)
+		this.#moveLandmark(this.#landmark, steps)
+		return 2 ** (exponent - steps)
 	}
 
 	#moveLandmark(from: number, steps: number): void {
