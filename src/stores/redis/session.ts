@@ -11,6 +11,7 @@ import type {
 	NodeHealth,
 	Outcome,
 	SessionSettings,
+	Shared,
 	StoreSession,
 	TopQuery,
 	TopReading,
@@ -31,6 +32,7 @@ import { readList, readTop, readTrending } from './read-lists.ts'
 import { readVisitors } from './read-visitors.ts'
 import { Reader } from './reader.ts'
 import type { Route } from './route.ts'
+import { share } from './shared.ts'
 import { TrendEpochs } from './trend-epoch.ts'
 import { AWAY_MS, clearAway, show } from './writers.ts'
 
@@ -135,6 +137,15 @@ export class RedisSession implements StoreSession {
 		const link = this.#route.linkOf(claim.partition)
 		const failure = await this.#claims.release(claim, link, this.#limits.readTimeoutMs)
 		if (failure !== undefined) throw failure.toError(link.name)
+	}
+
+	/** Of no partition: it stays where it is when partitions move. */
+	share(shared: Shared): Promise<string> {
+		return share(shared, this.#keys.shared(shared.name), async (commands) => {
+			const waiting = this.#ready()
+			if (waiting !== undefined) await waiting
+			return this.#reader.askLink(this.#route.home, commands)
+		})
 	}
 
 	health(): Promise<readonly NodeHealth[]> {
