@@ -12,6 +12,7 @@ import type { MemoryBucket } from './memory-bucket.ts'
 import { MemoryClaims } from './memory-claims.ts'
 import { MemoryLane } from './memory-lane.ts'
 import { MemoryShared } from './memory-shared.ts'
+import { MemoryTransfer } from './memory-transfer.ts'
 import { Ranking } from './ranking.ts'
 import type {
 	Batch,
@@ -91,8 +92,10 @@ class Namespace {
 	/** Does not depend on the settings, and outlives them. */
 	readonly shared: MemoryShared
 	sessions = 0
-	/** Whether a batch was ever applied. */
+	/** Whether a batch was ever applied, or anything restored. */
 	written = false
+	/** Of the one who copies into it. */
+	note: string | undefined
 	readonly #lanes = new Map<Lane, MemoryLane>()
 	readonly #writers = new Map<string, Writer>()
 	/** The minute of the last call. */
@@ -118,8 +121,13 @@ class Namespace {
 		return lane
 	}
 
-	get lanes(): Iterable<MemoryLane> {
-		return this.#lanes.values()
+	get lanes(): ReadonlyMap<Lane, MemoryLane> {
+		return this.#lanes
+	}
+
+	/** Forgets every number. */
+	clear(): void {
+		this.#lanes.clear()
 	}
 
 	writer(name: string): Writer {
@@ -173,7 +181,7 @@ class MemorySession implements StoreSession {
 				this.#namespace.lane(batch.lane).set(partition, batch.key, batch.hits)
 			} else {
 				let found = false
-				for (const lane of this.#namespace.lanes) found = lane.delete(partition, batch.key) || found
+				for (const lane of this.#namespace.lanes.values()) found = lane.delete(partition, batch.key) || found
 				existed[partition] = found
 				return { status: 'applied', existed: found }
 			}
@@ -260,6 +268,10 @@ class MemorySession implements StoreSession {
 
 	health(): readonly NodeHealth[] {
 		return [{ name: SERVED_BY, status: 'up', latencyMs: 0 }]
+	}
+
+	transfer(): MemoryTransfer {
+		return new MemoryTransfer(this.#namespace, () => this.#now())
 	}
 
 	close(): void {

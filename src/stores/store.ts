@@ -174,6 +174,8 @@ export interface Shared {
 /** The state of one server (or of the embedded store). */
 export interface NodeHealth {
 	readonly name: string
+	/** In a cluster. */
+	readonly role?: 'master' | 'replica'
 	readonly status: 'up' | 'down'
 	/** Of the last answer, milliseconds; undefined when down. */
 	readonly latencyMs: number | undefined
@@ -211,6 +213,62 @@ export interface SessionSettings {
 	readonly report: (event: StoreEvent) => void
 }
 
+/**
+ * A page of what a store holds of a namespace: some hundred numbers or some hundred kilobytes of sketches at most (one sketch may be larger). Hits are
+ * absolute. A key may come again in a later page, with a number it had later.
+ */
+export type SnapshotRecord =
+	| {
+			readonly kind: 'hits'
+			readonly lane: Lane
+			readonly bucket: Bucket
+			readonly entries: readonly (readonly [key: string, hits: number])[]
+	  }
+	| {
+			readonly kind: 'visitors'
+			readonly lane: Lane
+			readonly bucket: Bucket
+			/** Sketches as {@link VisitorSketch.save} gave them. */
+			readonly entries: readonly (readonly [key: string, sketch: Uint8Array])[]
+	  }
+	| {
+			/** The visitors of all keys of a partition together; what counts is their union over all partitions. */
+			readonly kind: 'all-visitors'
+			readonly partition: number
+			readonly lane: Lane
+			readonly bucket: Bucket
+			readonly sketch: Uint8Array
+	  }
+	| {
+			readonly kind: 'trend'
+			readonly lane: Lane
+			/** The moment to which the scores are decayed, epoch milliseconds. */
+			readonly at: number
+			readonly entries: readonly (readonly [key: string, score: number])[]
+	  }
+
+/**
+ * Takes everything out of a namespace, or puts it into one that nobody counts in meanwhile. Hits of all keys together are not part of a snapshot: they are
+ * the sum of what the keys have. Nor are the sequences of writers, for a batch belongs to the store it was sent to, nor claims, which are gone in a while.
+ */
+export interface StoreTransfer {
+	/**
+	 * Every number of a partition's keys, `at` being the moment to which trend scores are decayed. It is exact while nobody counts; otherwise each number is
+	 * one that it had in the meantime.
+	 */
+	snapshot(partition: number, at: number): AsyncIterable<SnapshotRecord> | Iterable<SnapshotRecord>
+	/**
+	 * Gives keys the hits and scores of the records, all keys together moving by the difference, and unites their visitors with those of the records. Once
+	 * more changes nothing. The records may come from a store of other partitions: the keys go where they belong here. Buckets past their deadline, and
+	 * visitors at levels that are not kept, are left out.
+	 */
+	restore(records: readonly SnapshotRecord[]): MaybePromise<void>
+	/** Forgets every number of the namespace. What a session has counted and not forgotten may come back: nobody may be counting. Claims stay. */
+	clear(): MaybePromise<void>
+	/** The note that is kept beside the numbers, for the one who copies into them; with `text` it is written first, with '' removed. */
+	note(text?: string): MaybePromise<string | undefined>
+}
+
 /** A counter's connection to a store. */
 export interface StoreSession {
 	/**
@@ -230,6 +288,8 @@ export interface StoreSession {
 	/** Keeps the value under its name for its time, unless there is one already, whose time goes on. Answers the one that is kept. */
 	share(shared: Shared): MaybePromise<string>
 	health(): MaybePromise<readonly NodeHealth[]>
+	/** For stores that can be copied; those of other people need not. */
+	transfer?(): StoreTransfer
 	/** Lets go of what the session holds. The stored numbers stay. No other call follows. */
 	close(): MaybePromise<void>
 }

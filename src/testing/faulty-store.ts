@@ -12,8 +12,10 @@ import type {
 	Outcome,
 	SessionSettings,
 	Shared,
+	SnapshotRecord,
 	Store,
 	StoreSession,
+	StoreTransfer,
 	TopQuery,
 	TopReading,
 	TrendingQuery,
@@ -30,7 +32,8 @@ import type { VisitorDelta } from '../visitors/tracker.ts'
  */
 export type FaultMode = 'before' | 'after' | 'hang' | 'hang-after'
 
-export type StoreOperation = Exclude<keyof StoreSession, symbol>
+/** The methods of a session, and (where the store has them) those of its transfer. A snapshot fails, or not, for each of its pages. */
+export type StoreOperation = Exclude<keyof StoreSession | keyof StoreTransfer, symbol | 'transfer'>
 
 /** An operation; or `read`: any of hits, visitors, top, trending and list. */
 export type FaultTarget = StoreOperation | 'read'
@@ -224,11 +227,13 @@ class FaultySession implements StoreSession {
 	readonly #inner: StoreSession
 	readonly #log: BatchLog
 	readonly #call: Call
+	readonly transfer?: () => StoreTransfer
 
 	constructor(inner: StoreSession, log: BatchLog, call: Call) {
 		this.#inner = inner
 		this.#log = log
 		this.#call = call
+		if (inner.transfer !== undefined) this.transfer = () => new FaultyTransfer(inner.transfer!(), call)
 	}
 
 	apply(batch: Batch): MaybePromise<Outcome> {
@@ -282,5 +287,31 @@ class FaultySession implements StoreSession {
 
 	close(): MaybePromise<void> {
 		return this.#call('close', () => this.#inner.close())
+	}
+}
+
+class FaultyTransfer implements StoreTransfer {
+	readonly #inner: StoreTransfer
+	readonly #call: Call
+
+	constructor(inner: StoreTransfer, call: Call) {
+		this.#inner = inner
+		this.#call = call
+	}
+
+	async *snapshot(partition: number, at: number): AsyncGenerator<SnapshotRecord> {
+		for await (const record of this.#inner.snapshot(partition, at)) yield await this.#call('snapshot', () => record)
+	}
+
+	restore(records: readonly SnapshotRecord[]): MaybePromise<void> {
+		return this.#call('restore', () => this.#inner.restore(records))
+	}
+
+	clear(): MaybePromise<void> {
+		return this.#call('clear', () => this.#inner.clear())
+	}
+
+	note(text?: string): MaybePromise<string | undefined> {
+		return this.#call('note', () => this.#inner.note(text))
 	}
 }
