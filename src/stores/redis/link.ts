@@ -1,15 +1,16 @@
 /**
- * The way to one server. Everything that is sent within the same turn goes out as one pipeline, whoever sends it; every answer is a value, errors
+ * The way to one server, or to one cluster. Everything that is sent within the same turn goes out as one pipeline, whoever sends it; every answer is a value, errors
  * included; and every call is answered within its time, whatever the client does: its promises are not relied upon, and it is never left to hold
  * commands back for a server that is away, for they would come late and twice.
  */
 import { systemClock } from '../../clock.ts'
-import type { Argument, Command, RedisClient } from './client.ts'
+import type { NodeHealth } from '../store.ts'
+import { type Argument, type Command, command, type RedisClient } from './client.ts'
 import { Failure } from './failure.ts'
 import { type Script, scripts } from './scripts.ts'
+import { type Concerns, type Reply, singleWire, type Wire } from './wire.ts'
 
-/** What Redis replied, or a {@link Failure}. */
-export type Reply = unknown
+export type { Reply } from './wire.ts'
 
 interface Call {
 	readonly commands: readonly Command[]
@@ -17,9 +18,6 @@ interface Call {
 	late: boolean
 	readonly answer: (replies: readonly Reply[]) => void
 }
-
-/** Commands in one pipeline at most: a longer one is cut, so that nobody else waits for all of it. */
-const PIPELINE = 2_000
 
 export class Link {
 	/** For messages and `servedBy`. */
@@ -30,23 +28,23 @@ export class Link {
 	/** Settles with the attempt to connect that is under way. */
 	#connecting: Promise<void> | undefined
 	readonly #open: () => RedisClient | Promise<RedisClient>
+	readonly #wire: Wire
+	#stopWatching = () => {}
+	#loading: Promise<Failure | undefined> | undefined
 	#calls: Call[] = []
 	#scheduled = false
 	/** The client's last word on why it is not ready. */
 	#lastError: unknown
-	readonly #onReady = new Set<() => void>()
-	readonly #ready = () => {
-		this.#lastError = undefined
-		for (const listener of this.#onReady) listener()
-	}
+	readonly #onReady = new Set<(concerns: Concerns) => void>()
 
-	constructor(name: string, open: () => RedisClient | Promise<RedisClient>) {
+	constructor(name: string, open: () => RedisClient | Promise<RedisClient>, wire: Wire = singleWire({ count: 0, timeoutMs: 0 })) {
 		this.name = name
 		this.#open = open
+		this.#wire = wire
 	}
 
-	/** Calls `listener` whenever the connection was made, anew or for the first time. Answers how to stop that. */
-	onReady(listener: () => void): () => void {
+	/** Calls `listener` whenever a connection was made, anew or for the first time, with the keys that it concerns. Answers how to stop that. */
+	onReady(listener: (concerns: Concerns) => void): () => void {
 		this.#onReady.add(listener)
 		return () => this.#onReady.delete(listener)
 	}
@@ -74,8 +72,15 @@ export class Link {
 		})
 	}
 
-	/** Makes sure that the server knows the scripts. */
-	async load(timeoutMs: number): Promise<Failure | undefined> {
+	/** Makes sure that the server knows the scripts; once for all who ask at the same time. */
+	load(timeoutMs: number): Promise<Failure | undefined> {
+		this.#loading ??= this.#load(timeoutMs).finally(() => {
+			this.#loading = undefined
+		})
+		return this.#loading
+	}
+
+	async #load(timeoutMs: number): Promise<Failure | undefined> {
 		const replies = await this.send(
 			scripts.map(({ source }) => ({ name: 'script', args: ['LOAD', source] })),
 			timeoutMs,
@@ -87,9 +92,32 @@ export class Link {
 		return undefined
 	}
 
+	/** The state of each server. */
+	async health(timeoutMs: number): Promise<readonly NodeHealth[]> {
+		const own = await this.#ping(timeoutMs)
+		const servers = this.#client === undefined ? undefined : this.#wire.servers(this.#client)
+		if (servers === undefined || servers.length === 0) return [own]
+		return Promise.all(
+			servers.map(async ({ name, role, client }): Promise<NodeHealth> => {
+				if (client === undefined) return { name, role, status: 'down', latencyMs: undefined, reason: 'not connected' }
+				const link = new Link(name, () => client)
+				const health = await link.#ping(timeoutMs)
+				link.detach()
+				return { ...health, role }
+			}),
+		)
+	}
+
+	async #ping(timeoutMs: number): Promise<NodeHealth> {
+		const start = performance.now()
+		const [reply] = await this.send([command('ping')], timeoutMs)
+		if (reply instanceof Failure) return { name: this.name, status: 'down', latencyMs: undefined, reason: reply.message }
+		return { name: this.name, status: 'up', latencyMs: performance.now() - start }
+	}
+
 	/** Lets go of the client: its listeners are removed, and what is on the way is not answered any more. */
 	detach(): void {
-		this.#client?.off('ready', this.#ready)
+		this.#stopWatching()
 		this.#onReady.clear()
 	}
 
@@ -125,13 +153,11 @@ export class Link {
 	}
 
 	#exec(client: RedisClient, calls: readonly Call[]): void {
-		for (let from = 0; from < calls.length; ) {
-			let length = 0
-			let to = from
-			while (to < calls.length && (to === from || length + calls[to]!.commands.length <= PIPELINE)) length += calls[to++]!.commands.length
-			execute(client, calls.slice(from, to))
-			from = to
-		}
+		const answers = this.#wire.send(
+			client,
+			calls.map(({ commands }) => commands),
+		)
+		for (const [i, { answer }] of calls.entries()) void answers[i]!.then(answer)
 	}
 
 	/** The client once it can take commands. Rejects at once when the server is known to be away. */
@@ -169,7 +195,10 @@ export class Link {
 			try {
 				const client = await this.#open()
 				this.#client = client
-				client.on('ready', this.#ready)
+				this.#stopWatching = this.#wire.watch(client, (concerns = () => true) => {
+					this.#lastError = undefined
+					for (const listener of this.#onReady) listener(concerns)
+				})
 				return client
 			} catch (error) {
 				this.#failed = error
@@ -186,33 +215,6 @@ export class Link {
 		const { message, code } = error as { message?: string; code?: string }
 		return new Error(`${what}: ${message || code || String(error)}`, { cause: error })
 	}
-}
-
-function execute(client: RedisClient, calls: readonly Call[]): void {
-	const pipeline = client.pipeline()
-	for (const { commands } of calls) {
-		for (const { name, args, binary } of commands) {
-			if (binary === true) pipeline.callBuffer(name, args as Argument[])
-			else pipeline.call(name, args as Argument[])
-		}
-	}
-	pipeline.exec().then(
-		(results) => {
-			let at = 0
-			for (const { commands, answer } of calls) {
-				answer(
-					commands.map(() => {
-						const result = results?.[at++]
-						if (result === undefined || result === null) return new Failure(new Error('the pipeline was not answered'))
-						return result[0] === null ? result[1] : new Failure(result[0])
-					}),
-				)
-			}
-		},
-		(error: unknown) => {
-			for (const { commands, answer } of calls) answer(failures(commands, error))
-		},
-	)
 }
 
 function failures(commands: readonly Command[], error: unknown): Failure[] {

@@ -1,6 +1,7 @@
 /** A counter's connection to the Redis store: a channel for each partition, the readings, and the watch over what may have been lost. */
 import { systemClock, type Timer } from '../../clock.ts'
 import { ClosedError, StoreUnavailableError, TallymarkError } from '../../errors.ts'
+import { total } from '../../time/granularity.ts'
 import type {
 	Batch,
 	Claim,
@@ -34,6 +35,7 @@ import { Reader } from './reader.ts'
 import type { Route } from './route.ts'
 import { share } from './shared.ts'
 import { TrendEpochs } from './trend-epoch.ts'
+import type { Concerns } from './wire.ts'
 import { AWAY_MS, clearAway, show } from './writers.ts'
 
 export interface SessionLimits {
@@ -98,7 +100,7 @@ export class RedisSession implements StoreSession {
 		)
 		this.#reader = new Reader(route, limits.partitions, limits.readTimeoutMs, ready)
 		this.#claims = new Claims(this.#keys, settings.writer)
-		this.#stopListening = route.links.map((link) => link.onReady(() => this.#reconnected(link)))
+		this.#stopListening = route.links.map((link) => link.onReady((concerns) => this.#reconnected(link, concerns)))
 	}
 
 	apply(batch: Batch): Promise<Outcome> {
@@ -148,15 +150,9 @@ export class RedisSession implements StoreSession {
 		})
 	}
 
-	health(): Promise<readonly NodeHealth[]> {
-		return Promise.all(
-			this.#route.links.map(async (link): Promise<NodeHealth> => {
-				const start = performance.now()
-				const [reply] = await link.send([command('ping')], this.#limits.readTimeoutMs)
-				if (reply instanceof Failure) return { name: link.name, status: 'down', latencyMs: undefined, reason: reply.message }
-				return { name: link.name, status: 'up', latencyMs: performance.now() - start }
-			}),
-		)
+	async health(): Promise<readonly NodeHealth[]> {
+		const each = await Promise.all(this.#route.links.map((link) => link.health(this.#limits.readTimeoutMs)))
+		return each.flat()
 	}
 
 	/**
@@ -260,10 +256,12 @@ export class RedisSession implements StoreSession {
 		}
 	}
 
-	/** The server may have lost something, or be another one: everything is asked before anything else is sent. */
-	#reconnected(link: Link): void {
-		this.#started = false
-		const theirs = this.#channels.filter((_, partition) => this.#route.linkOf(partition) === link)
+	/** The server may have lost something, or be another one: everything it has is asked about before anything else is sent. */
+	#reconnected(link: Link, concerns: Concerns): void {
+		if (concerns(this.#keys.meta) || concerns(this.#keys.writers)) this.#started = false
+		const theirs = this.#channels.filter(
+			(_, partition) => this.#route.linkOf(partition) === link && concerns(this.#keys.hits(partition, 'human', total)),
+		)
 		for (const channel of theirs) channel.suspect()
 		// What fails is tried again by the next batch, or the next look.
 		for (const channel of theirs) if (channel.sets.size > 0) channel.settle().catch(() => {})
