@@ -11,6 +11,8 @@
  *     {ns:p}:deletions            string      how often visitors of a key were deleted
  *     {ns:p}:claim:<kind>:<hash>  string      who holds it
  *     ns:shared:<name>            string      the salt of a day
+ *     {ns:p}:own                  string      who owns the partition; on a ring only: see ring/own.ts
+ *     ns:placement                hash        where the partitions are; on a ring only: see ring/placement.ts
  *     ns:meta, ns:writers         the settings that all must share; the writers, with the second they were last seen
  *
  * A lane other than 'human' goes between the tag and the rest: {ns:p}:bot:hits. Starts are epoch seconds.
@@ -38,6 +40,7 @@ export function shapeOf({ level }: Bucket): Shape {
 export class Keys {
 	readonly meta: string
 	readonly writers: string
+	readonly placement: string
 	readonly #namespace: string
 
 	constructor(namespace: string) {
@@ -45,6 +48,7 @@ export class Keys {
 		this.#namespace = namespace.replace(/[{}%]/g, (sign) => `%${sign.charCodeAt(0).toString(16)}`)
 		this.meta = `${this.#namespace}:meta`
 		this.writers = `${this.#namespace}:writers`
+		this.placement = `${this.#namespace}:placement`
 	}
 
 	hits(partition: number, lane: Lane, bucket: Bucket): string {
@@ -71,6 +75,10 @@ export class Keys {
 	/** What all counters of the namespace share, apart from the numbers. */
 	shared(name: string): string {
 		return `${this.#namespace}:shared:${name}`
+	}
+
+	own(partition: number): string {
+		return `${this.#tag(partition)}:own`
 	}
 
 	/** A name for a moment, in the partition's slot. */
