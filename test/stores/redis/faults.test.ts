@@ -1,4 +1,5 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync, statSync, truncateSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
@@ -75,6 +76,87 @@ it('waits out a server that is busy with a script', async () => {
 	other.disconnect()
 	await writer.session.apply(batch!)
 	expect(await writer.count('/home')).toBe(6)
+})
+
+it('waits for a server that is loading what it had saved', async () => {
+	const dir = temporaryDir()
+	const saved = await start({ dir })
+	const b = at(saved.port, {}, { enableReadyCheck: false })
+	const writer = b.open()
+	await writer.hit({ key: '/home' })
+	// While it loads it sleeps (10 ms) after each key, and listens to its clients after each 1,024 bytes: every key is longer than that.
+	const args = ['--key-load-delay', '10000', '--loading-process-events-interval-bytes', '1024']
+	const fillers = Array.from({ length: 1_000 }, (_, i) => [`filler:${i}`, randomBytes(1_100)]).flat()
+	await b.redis.mset(fillers)
+	await b.redis.save()
+	await saved.stop()
+	const loaded = start({ dir, port: saved.port, args })
+	const [batch] = writer.batches([{ key: '/home', hits: 5, visitors: ['ada'] }])
+	await until(async () => {
+		await expect(async () => writer.session.apply(batch!)).rejects.toMatchObject({
+			...unavailable,
+			message: expect.stringContaining('LOADING'),
+		})
+	})
+	await expect(async () => writer.count('/home')).rejects.toThrow('LOADING')
+	const admin = new Redis(saved.port, { enableReadyCheck: false })
+	await admin.config('SET', 'key-load-delay', '0')
+	await loaded
+	await until(async () => writer.session.apply(batch!))
+	expect([await writer.count('/home'), await writer.uniques(['/home'])]).toEqual([6, 1])
+	expect(b.events).toEqual([])
+	admin.disconnect()
+})
+
+it('keeps what is refused by a server that could not save (MISCONF), and counts it when it can', async () => {
+	const dir = temporaryDir()
+	const server = await start({ dir, args: ['--save', '3600 1000000'] })
+	const b = at(server.port)
+	const writer = b.open()
+	await writer.hit({ key: '/home' })
+	const save = async (status: 'ok' | 'err') => {
+		await b.redis.bgsave()
+		await until(async () =>
+			expect(await b.redis.info('persistence')).toMatch(new RegExp(`bgsave_in_progress:0[^]*last_bgsave_status:${status}`)),
+		)
+	}
+	// Even root cannot put a file in the place of a directory.
+	mkdirSync(join(dir, 'dump.rdb'))
+	await save('err')
+	const [batch] = writer.batches([{ key: '/home', hits: 5, visitors: ['ada'] }])
+	for (let i = 0; i < 2; i++)
+		await expect(async () => writer.session.apply(batch!)).rejects.toMatchObject({
+			...unavailable,
+			message: expect.stringContaining('MISCONF'),
+		})
+	expect(await writer.count('/home')).toBe(1)
+	rmdirSync(join(dir, 'dump.rdb'))
+	await save('ok')
+	await writer.session.apply(batch!)
+	expect([await writer.count('/home'), await writer.uniques(['/home'])]).toEqual([6, 1])
+	expect(b.events).toEqual([])
+})
+
+it('waits for a server whose cluster is down', async () => {
+	const server = await start({ args: ['--cluster-enabled', 'yes', '--cluster-node-timeout', '500'] })
+	const b = at(server.port)
+	const writer = b.open()
+	const slots = async (change: 'ADDSLOTSRANGE' | 'DELSLOTSRANGE', state: 'ok' | 'fail') => {
+		await b.redis.call('cluster', change, 0, 16_383)
+		await until(async () => expect(await b.redis.call('cluster', 'info')).toContain(`cluster_state:${state}`))
+	}
+	await slots('ADDSLOTSRANGE', 'ok')
+	await writer.hit({ key: '/home' })
+	await slots('DELSLOTSRANGE', 'fail')
+	const [batch] = writer.batches([{ key: '/home', hits: 5, visitors: ['ada'] }])
+	await expect(async () => writer.session.apply(batch!)).rejects.toMatchObject({
+		...unavailable,
+		message: expect.stringContaining('CLUSTERDOWN'),
+	})
+	await slots('ADDSLOTSRANGE', 'ok')
+	await until(async () => writer.session.apply(batch!))
+	expect([await writer.count('/home'), await writer.uniques(['/home'])]).toEqual([6, 1])
+	expect(b.events).toEqual([])
 })
 
 it('waits while the server is a replica, and counts once when it is the master', async () => {
