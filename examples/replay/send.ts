@@ -151,7 +151,7 @@ function viewsOf({ pages }: ServerNumbers): Map<string, number> {
 }
 
 async function numbersOf(client: Client): Promise<ServerNumbers> {
-	const { status, body } = await client.send('GET', `/stats?limit=${comparedPages}`, {})
+	const { status, body } = await client.send('GET', `/stats?limit=${comparedPages}&uniques=0`, {})
 	if (status !== 200) throw new Error(`GET /stats was answered with ${status}: is this the example server?`)
 	return JSON.parse(body) as ServerNumbers
 }

@@ -1,6 +1,6 @@
 /** Errors as JSON: `{error: {code, message}}`. */
 import type { NextFunction, Request, Response } from 'express'
-import { isTallymarkError } from '../../src/index.ts'
+import { type HitReceipt, isTallymarkError } from '../../src/index.ts'
 
 /** An error that the client is told of as it is. */
 export class HttpError extends Error {
@@ -12,6 +12,11 @@ export class HttpError extends Error {
 		this.status = status
 		this.code = code
 	}
+}
+
+/** Throws 503 for a hit that was not counted. */
+export function assertCounted(receipt: HitReceipt): void {
+	if (!receipt.counted) throw new HttpError(503, 'ERR_NOT_COUNTED', `The hit was not counted: ${receipt.reason}`)
 }
 
 export function notFound(request: Request, _response: Response): never {

@@ -3,20 +3,20 @@
  * (give them one VISITOR_SECRET). SIGTERM and SIGINT stop it without losing a hit.
  */
 import type { AddressInfo } from 'node:net'
-import { Counter } from '../../src/index.ts'
 import { RedisStore } from '../../src/redis.ts'
 import { createApp } from './app.ts'
+import { openCounting } from './counting.ts'
 import { type Settings, settingsFrom } from './settings.ts'
 import { stop } from './stop.ts'
 
 const endpoints = 'POST /visit/:page_id, GET /visits/:page_id, GET /stats, GET /health, and a site to count under /site'
 
 function main({ port, host, redisUrl, visitorSecret }: Settings): void {
-	const counter = new Counter({
+	const counting = openCounting({
 		store: redisUrl === undefined ? undefined : new RedisStore(redisUrl),
 		onError: (error) => console.error(`${error.code}: ${error.message}`),
 	})
-	const server = createApp({ counter, visitorSecret }).listen(port, host, (error) => {
+	const server = createApp({ counting, visitorSecret }).listen(port, host, (error) => {
 		if (error) return fail(error)
 		console.log(`Counting at ${urlOf(server.address() as AddressInfo)}: ${endpoints}`)
 	})
@@ -26,7 +26,7 @@ function main({ port, host, redisUrl, visitorSecret }: Settings): void {
 		if (stopping) process.exit(1)
 		stopping = true
 		console.log(`${signal}: finishing what is under way (once more to exit at once)`)
-		stop(server, counter).then(({ hits = 'unknown', pages = 'unknown', unstored }) => {
+		stop(server, counting).then(({ hits = 'unknown', pages = 'unknown', unstored }) => {
 			console.log(`hits total ${hits}, pages ${pages}, unstored ${unstored}`)
 			process.exit(0)
 		}, fail)

@@ -1,6 +1,7 @@
 /** A graceful stop: no request that was answered is forgotten. */
 import type { Server } from 'node:http'
 import type { Counter } from '../../src/index.ts'
+import { type Counting, closeCounting } from './counting.ts'
 
 export interface Totals {
 	/** Hits on all pages; undefined where the store could not be asked any more. */
@@ -10,11 +11,11 @@ export interface Totals {
 	readonly unstored: number
 }
 
-/** Stops listening, lets running requests finish, and then closes the counter: requests first, for each of them may still count. */
-export async function stop(server: Server, counter: Counter, deadlineMs = 10_000): Promise<Totals> {
+/** Stops listening, lets running requests finish, and then closes the counters: requests first, for each of them may still count. */
+export async function stop(server: Server, counting: Counting, deadlineMs = 10_000): Promise<Totals> {
 	await closeServer(server, deadlineMs)
-	const [hits, pages] = await Promise.all([counter.all.count(), pagesOf(counter)]).catch(() => [undefined, undefined])
-	const { unstored } = await counter.close({ timeoutMs: deadlineMs })
+	const [hits, pages] = await Promise.all([counting.pages.all.count(), pagesOf(counting.pages)]).catch(() => [undefined, undefined])
+	const { unstored } = await closeCounting(counting, deadlineMs)
 	return { hits, pages, unstored }
 }
 

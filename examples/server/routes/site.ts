@@ -3,10 +3,11 @@
  * Its key is the path without /site, for that is where a real site would be mounted: `/site/about?ref=x` counts as `/about`, `/site` as `/`.
  */
 import { type Request, Router } from 'express'
-import { hitCounter, keyOfPath } from '../../src/express.ts'
-import type { Counter } from '../../src/index.ts'
+import { hitCounter, keyOfPath } from '../../../src/express.ts'
+import type { Counting } from '../counting.ts'
+import type { Identity } from '../identity.ts'
 
-export function site(counter: Counter, visitor: (request: Request) => string | undefined): Router {
+export function site({ pages: counter }: Counting, { visitorOf: visitor }: Identity): Router {
 	const router = Router()
 	// Inside a mounted router `url` is what follows the mount path, and stays so for as long as the router's own handler answers.
 	router.use(
