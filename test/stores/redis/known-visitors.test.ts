@@ -52,8 +52,13 @@ describe('visitors that the server has are not sent again', () => {
 		await writer.hit({ key: '/a', visitors: ['visitor 3'] })
 		expect(await writer.uniques(['/a'])).toBe(1)
 		expect(await b.redis.ttl(todaysVisitorsOf('/a'))).toBeGreaterThan(86_400)
+		await writer.hit({ key: '/a', visitors: ['visitor 3'] })
+		await other.delete('/a')
+		// Nobody is left out of this one, but the deadline is.
+		await writer.hit({ key: '/a', visitors: ['new'] })
+		expect(await b.redis.ttl(todaysVisitorsOf('/a'))).toBeGreaterThan(86_400)
 		for (let i = 0; i < 3; i++) await writer.hit({ key: '/a', visitors: names(4) })
-		expect(await writer.uniques(['/a'])).toBe(4)
+		expect(await writer.uniques(['/a'])).toBe(5)
 	})
 
 	it('a deletion in the middle of a pipeline: what was left out is sent again before the batch is acknowledged', async () => {
