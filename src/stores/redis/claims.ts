@@ -1,13 +1,21 @@
-/** Marks that one session at a time may hold, in Redis: a string with a time to live whose value says who holds it. */
+/**
+ * Marks that one session at a time may hold, in Redis: a hash for each partition, so that they can move with it. A field says until when, and who holds it.
+ * Marks whose time is over are taken out by those who set new ones: with every so many claims a few fields are looked at, twice as many as were claimed
+ * meanwhile. So about half of the fields at most are of the past, and a hash that gets no more marks keeps its last ones.
+ */
+import { isTallymarkError } from '../../errors.ts'
 import type { Claim } from '../store.ts'
 import { type Command, command } from './client.ts'
 import { Failure } from './failure.ts'
 import type { Keys } from './keys.ts'
 import { evaluate, type Link, type Reply } from './link.ts'
-import { releaseClaim } from './scripts.ts'
+import { claimMark, releaseMark, sweepMarks } from './scripts.ts'
 
 /** Marks whose state is unknown that are remembered. */
 const UNKNOWN = 10_000
+/** Claims of a partition after which some marks are looked at, and how many. */
+const CLAIMS = 32
+const LOOKED_AT = 2 * CLAIMS
 
 export class Claims {
 	readonly #keys: Keys
@@ -20,6 +28,8 @@ export class Claims {
 	readonly #unknown = new Map<string, readonly string[]>()
 	/** The value that a claim was made with, and whether it is known to hold the mark. */
 	readonly #made = new WeakMap<Claim, { readonly value: string; readonly held: boolean }>()
+	/** By partition: claims since marks were looked at, and where to go on. */
+	readonly #sweeps = new Map<number, { claims: number; cursor: string }>()
 
 	constructor(keys: Keys, writer: string) {
 		this.#keys = keys
@@ -28,37 +38,38 @@ export class Claims {
 
 	/** Sets the mark. Throws when the server did not answer; the next attempt then takes a mark that was set after all for its own. */
 	async claim(claim: Claim, ask: (commands: readonly Command[]) => Promise<readonly Reply[]>): Promise<boolean> {
-		const key = this.#keys.claim(claim)
-		const known = this.#unknown.get(key) ?? []
+		const id = idOf(claim)
+		const known = this.#unknown.get(id) ?? []
 		// The point at the end, so that none is the beginning of another.
 		const value = known[0] ?? `${this.#writer}:${++this.#count}.`
 		// One claim only may take them for its own.
-		this.#unknown.delete(key)
+		this.#unknown.delete(id)
 		try {
-			const [set, holder] = await ask([command('set', key, value, 'PX', Math.ceil(claim.ttlMs), 'NX'), command('get', key)])
-			const mine = set !== null ? value : known.find((each) => each === holder)
+			const holder = await this.#send(claim, value, ask)
+			const mine = holder === value ? value : known.find((each) => each === holder)
 			if (mine !== undefined) this.#made.set(claim, { value: mine, held: true })
 			return mine !== undefined
 		} catch (error) {
 			this.#made.set(claim, { value, held: false })
-			this.#remember(key, known.length === 0 ? [value] : known)
+			this.#remember(id, known.length === 0 ? [value] : known)
 			throw error
 		}
 	}
 
 	/** Takes the mark back if this session holds it. */
 	async release(claim: Claim, link: Link, timeoutMs: number): Promise<Failure | undefined> {
-		const key = this.#keys.claim(claim)
+		const id = idOf(claim)
 		const { value, held } = this.#made.get(claim) ?? {}
 		if (value !== undefined && held === true) {
 			this.#made.set(claim, { value, held: false })
-			this.#remember(key, [value])
+			this.#remember(id, [value])
 		}
 		// Claimed again meanwhile, the mark stands for a hit.
-		const isTaken = () => value !== undefined && !this.#unknown.get(key)?.includes(value)
+		const isTaken = () => value !== undefined && !this.#unknown.get(id)?.includes(value)
 		if (isTaken()) return undefined
+		const release = () => evaluate(releaseMark, this.#keys.claims(claim.partition), [fieldOf(claim), value ?? `${this.#writer}:`])
 		for (let attempt = 0; ; attempt++) {
-			const [reply] = await link.send([evaluate(releaseClaim, key, [value ?? `${this.#writer}:`])], timeoutMs)
+			const [reply] = await link.send([release()], timeoutMs)
 			if (!(reply instanceof Failure)) return undefined
 			if (reply.kind !== 'noscript' || attempt === 3) return reply
 			const failure = await link.load(timeoutMs)
@@ -67,9 +78,45 @@ export class Claims {
 		}
 	}
 
-	#remember(key: string, values: readonly string[]): void {
-		const all = [...(this.#unknown.get(key) ?? []), ...values]
-		if (this.#unknown.size >= UNKNOWN) this.#unknown.delete(this.#unknown.keys().next().value!)
-		this.#unknown.set(key, all)
+	/** Answers who holds the mark. */
+	async #send(claim: Claim, value: string, ask: (commands: readonly Command[]) => Promise<readonly Reply[]>): Promise<Reply> {
+		const { partition, ttlMs } = claim
+		const key = this.#keys.claims(partition)
+		const sweep = this.#sweeps.get(partition) ?? { claims: 0, cursor: '0' }
+		this.#sweeps.set(partition, sweep)
+		const isDue = ++sweep.claims >= CLAIMS
+		if (isDue) sweep.claims = 0
+		const commands = () => {
+			const set = evaluate(claimMark, key, [fieldOf(claim), value, Math.ceil(ttlMs)])
+			return isDue ? [set, evaluate(sweepMarks, key, [sweep.cursor, LOOKED_AT])] : [set]
+		}
+		const [holder, cursor] = await ask(commands()).catch(async (error: unknown) => {
+			if (!isUnknownScript(error)) throw error
+			const marks = [claimMark, sweepMarks]
+			const loaded = await ask(marks.map(({ source }) => command('script', 'LOAD', source)))
+			for (const [i, script] of marks.entries()) script.sha = String(loaded[i])
+			return ask(commands())
+		})
+		if (cursor !== undefined) sweep.cursor = String(cursor)
+		return holder
 	}
+
+	#remember(id: string, values: readonly string[]): void {
+		const all = [...(this.#unknown.get(id) ?? []), ...values]
+		if (this.#unknown.size >= UNKNOWN) this.#unknown.delete(this.#unknown.keys().next().value!)
+		this.#unknown.set(id, all)
+	}
+}
+
+function fieldOf({ kind, name }: Claim): string {
+	return `${kind}:${name}`
+}
+
+function idOf(claim: Claim): string {
+	return `${claim.partition}:${fieldOf(claim)}`
+}
+
+/** Whether the server has done nothing, for it has forgotten the script. */
+function isUnknownScript(error: unknown): boolean {
+	return isTallymarkError(error) && new Failure(error.cause).kind === 'noscript'
 }

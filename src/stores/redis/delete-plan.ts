@@ -1,10 +1,11 @@
 /** Where a key is, so that it can be deleted there: the sets whose names follow from the settings and the time, asked one by one. */
-import { type Bucket, deadlineOf, granularities, lengthMs, startOf, total } from '../../time/granularity.ts'
+import { type Bucket, total } from '../../time/granularity.ts'
 import { type Lane, lanes, type SessionSettings } from '../store.ts'
 import { type Command, command } from './client.ts'
 import type { CountedSet } from './counted-set.ts'
 import { type Keys, memberOf, shapeOf } from './keys.ts'
 import { evaluate } from './link.ts'
+import { livingBuckets } from './living-buckets.ts'
 import type { PartitionSets } from './partition-sets.ts'
 import { sweepHash, unlinkVisitors } from './scripts.ts'
 import type { TrendEpochs } from './trend-epoch.ts'
@@ -25,8 +26,6 @@ export interface DeletePlan {
 	readonly marked: Command | undefined
 }
 
-/** A hit can be of tomorrow at most; an hour more for clocks that differ. */
-const AHEAD_MS = lengthMs.day + lengthMs.hour
 const QUESTIONS = 1_000
 const NAMES = 200
 
@@ -41,7 +40,7 @@ export async function planDelete(
 	const totals = await ask(lanes.map((lane) => command('zscore', keys.hits(partition, lane, total), member)))
 	// Every hit counts in the total, so that what is not there is nowhere.
 	const theirs = lanes.filter((_, i) => isThere(totals[i]))
-	const buckets = theirs.length === 0 ? [] : livingBuckets(settings)
+	const buckets = theirs.length === 0 ? [] : livingBuckets(settings.clock.now(), settings.retention)
 	const countingAll: CountedSet[] = []
 	const others: CountedSet[] = []
 	const visitors: string[] = []
@@ -68,23 +67,6 @@ export async function planDelete(
 	]
 	const marked = theirs[0] === undefined ? undefined : command('zscore', keys.hits(partition, theirs[0], total), member)
 	return { key, existed: theirs.length > 0, countingAll, others, sweep, marked }
-}
-
-/** All buckets that may hold something by now, but all time. */
-function livingBuckets({ clock, retention }: SessionSettings): Bucket[] {
-	const now = clock.now()
-	const buckets: Bucket[] = []
-	for (const level of granularities) {
-		if (retention[level] === 0) continue
-		for (
-			let start = startOf(level, now + AHEAD_MS);
-			now < deadlineOf({ level, start }, retention) + lengthMs.hour;
-			start -= lengthMs[level]
-		) {
-			buckets.push({ level, start })
-		}
-	}
-	return buckets
 }
 
 function question(key: string, bucket: Bucket, member: string): Command {

@@ -9,7 +9,7 @@
  *     {ns:p}:trend:<epoch>        sorted set  =key -> minus its score, #writer likewise
  *     {ns:p}:uniq=<key>           HyperLogLog or set; {ns:p}:uniq:<level>:<start>=<key>, and * for =<key>: all keys of the partition
  *     {ns:p}:deletions            string      how often visitors of a key were deleted
- *     {ns:p}:claim:<kind>:<hash>  string      who holds it
+ *     {ns:p}:claims               hash        <kind>:<hash> -> until when, and who holds it
  *     ns:shared:<name>            string      the salt of a day
  *     {ns:p}:own                  string      who owns the partition; on a ring only: see ring/own.ts
  *     ns:placement                hash        where the partitions are; on a ring only: see ring/placement.ts
@@ -21,7 +21,7 @@
  * hash has at most 512 names; a sorted set is as small up to 128), and half the time to write.
  */
 import type { Bucket } from '../../time/granularity.ts'
-import type { Claim, Lane } from '../store.ts'
+import type { Lane } from '../store.ts'
 
 /** The member of all keys together. */
 export const ALL = '*'
@@ -64,8 +64,8 @@ export class Keys {
 		return `${this.#tag(partition, lane)}:uniq${suffixOf(bucket)}${member}`
 	}
 
-	claim({ partition, kind, name }: Claim): string {
-		return `${this.#tag(partition)}:claim:${kind}:${name}`
+	claims(partition: number): string {
+		return `${this.#tag(partition)}:claims`
 	}
 
 	deletions(partition: number): string {

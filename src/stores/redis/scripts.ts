@@ -132,11 +132,35 @@ local packed, elements = ARGV[1], {}
 for i = 1, #packed / ${PREIMAGE_BYTES} do elements[i] = string.sub(packed, i * ${PREIMAGE_BYTES} - ${PREIMAGE_BYTES - 1}, i * ${PREIMAGE_BYTES}) end
 return redis.call('PFADD', KEYS[1], unpack(elements))`)
 
-/** Deletes a claim if its holder begins with ARGV[1]: a writer, or one claim of his. */
-export const releaseClaim = script(`
-local holder = redis.call('GET', KEYS[1])
-if holder and string.sub(holder, 1, #ARGV[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+const now = `
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)`
+
+/**
+ * Sets the mark ARGV[1] in a hash to the holder ARGV[2] for ARGV[3] milliseconds, unless somebody holds it; answers who holds it. (The value is the end, in
+ * epoch milliseconds by the server's clock, and the holder.)
+ */
+export const claimMark = script(`${now}
+local ends, holder = string.match(redis.call('HGET', KEYS[1], ARGV[1]) or '', '^(%d+) (.*)$')
+if holder and tonumber(ends) > now then return holder end
+redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f %s', now + ARGV[3], ARGV[2]))
+return ARGV[2]`)
+
+/** Takes the mark ARGV[1] out of a hash if its holder begins with ARGV[2]: a writer, or one claim of his. */
+export const releaseMark = script(`
+local holder = string.match(redis.call('HGET', KEYS[1], ARGV[1]) or '', '^%d+ (.*)$')
+if holder and string.sub(holder, 1, #ARGV[2]) == ARGV[2] then return redis.call('HDEL', KEYS[1], ARGV[1]) end
 return 0`)
+
+/** Looks at some ARGV[2] marks of a hash from the cursor ARGV[1] on, and takes those out that nobody holds any more; answers the next cursor. */
+export const sweepMarks = script(`${now}
+local page = redis.call('HSCAN', KEYS[1], ARGV[1], 'COUNT', ARGV[2])
+local over = {}
+for i = 1, #page[2], 2 do
+	if tonumber(string.match(page[2][i + 1], '^%d+') or 0) <= now and #over < 5000 then over[#over + 1] = page[2][i] end
+end
+if #over > 0 then redis.call('HDEL', KEYS[1], unpack(over)) end
+return page[1]`)
 
 /** Enters the writer ARGV[1] among the living, as seen now; answers 0 when it is among the retired, whose sequences are gone. */
 export const seen = script(`
@@ -163,7 +187,9 @@ export const scripts: readonly Script[] = [
 	sweepHash,
 	unlinkVisitors,
 	addPacked,
-	releaseClaim,
+	claimMark,
+	releaseMark,
+	sweepMarks,
 	seen,
 	retire,
 ]
