@@ -59,6 +59,13 @@ export class BloomTracker implements VisitorTracker {
 		return sketch
 	}
 
+	/** The bits of what a sketch was saved as. Throws ERR_TALLYMARK_SKETCH for bytes of another kind or shape. */
+	toBitmap(saved: Uint8Array): Uint8Array {
+		const sketch = this.load(saved)
+		sketch.unite(new Bloom(this.shape))
+		return sketch.bitmap()
+	}
+
 	union(sketches: readonly VisitorSketch[]): BloomSketch {
 		const union = this.sketch()
 		for (const each of sketches) union.merge(each)
@@ -141,6 +148,11 @@ class BloomSketch implements VisitorSketch {
 	}
 
 	release(): void {}
+
+	/** Of the filter, which it must have become. */
+	bitmap(): Uint8Array {
+		return this.#filter!.toBitmap()
+	}
 
 	#add(lo: number, hi: number): void {
 		if (this.#hashes === undefined) {

@@ -34,6 +34,7 @@ import { readVisitors } from './read-visitors.ts'
 import { Reader } from './reader.ts'
 import type { Route } from './route.ts'
 import { share } from './shared.ts'
+import { RedisTransfer } from './transfer.ts'
 import { TrendEpochs } from './trend-epoch.ts'
 import type { Concerns } from './wire.ts'
 import { AWAY_MS, clearAway, show } from './writers.ts'
@@ -148,6 +149,11 @@ export class RedisSession implements StoreSession {
 			if (waiting !== undefined) await waiting
 			return this.#reader.askLink(this.#route.home, commands)
 		})
+	}
+
+	transfer(): RedisTransfer {
+		const { writeTimeoutMs } = this.#limits
+		return new RedisTransfer(this.#route, this.#reader, this.#keys, this.#settings, this.#epochs, writeTimeoutMs)
 	}
 
 	async health(): Promise<readonly NodeHealth[]> {

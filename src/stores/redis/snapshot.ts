@@ -1,0 +1,142 @@
+/**
+ * Everything that one partition holds, page by page, without looking through the keys of the server: the sets have names that follow from the settings
+ * and the time, the keys are their members, and the visitors lie under the names of the keys.
+ */
+import { type Bucket, total } from '../../time/granularity.ts'
+import type { VisitorTracker } from '../../visitors/tracker.ts'
+import { type Lane, lanes, type SessionSettings, type SnapshotRecord } from '../store.ts'
+import { command } from './client.ts'
+import { ALL, type Keys, memberOf, shapeOf } from './keys.ts'
+import { livingBuckets } from './living-buckets.ts'
+import { pairs } from './reader.ts'
+import type { TrendEpochs } from './trend-epoch.ts'
+import { type Ask, chunks, visitorForm } from './visitor-form.ts'
+
+/** Members asked for at a time; sets that Redis keeps small come whole. */
+const PAGE = 500
+/** Names asked for in one go whether they exist. */
+const QUESTIONS = 1_000
+/** Bytes of sketches in a page. */
+const SKETCH_BYTES = 2 ** 18
+
+export interface Inside {
+	readonly partition: number
+	readonly keys: Keys
+	readonly settings: SessionSettings
+	readonly epochs: TrendEpochs
+	readonly ask: Ask
+}
+
+export async function* snapshotOf(inside: Inside, at: number): AsyncGenerator<SnapshotRecord> {
+	for (const lane of await lanesOf(inside)) {
+		for await (const bucket of bucketsOf(lane, inside)) {
+			for await (const entries of hitsOf(lane, bucket, inside)) {
+				yield { kind: 'hits', lane, bucket, entries }
+				const keys = entries.map(([key]) => key)
+				for await (const page of visitorsOf(keys, lane, bucket, inside)) yield { kind: 'visitors', lane, bucket, entries: page }
+			}
+			yield* allVisitorsOf(lane, bucket, inside)
+		}
+		for await (const entries of trendOf(lane, at, inside)) yield { kind: 'trend', lane, at, entries }
+	}
+}
+
+/** Every hit counts in the total: where there is none, a lane has nothing. */
+async function lanesOf({ partition, keys, ask }: Inside): Promise<readonly Lane[]> {
+	const found = await ask(lanes.map((lane) => command('exists', keys.hits(partition, lane, total))))
+	return lanes.filter((_, i) => Number(found[i]) === 1)
+}
+
+/** The buckets that the partition has in a lane, all time the last. */
+async function* bucketsOf(lane: Lane, { partition, keys, settings, ask }: Inside): AsyncGenerator<Bucket> {
+	for (const some of chunks(livingBuckets(settings.clock.now(), settings.retention), QUESTIONS)) {
+		const found = await ask(some.map((bucket) => command('exists', keys.hits(partition, lane, bucket))))
+		for (const [i, bucket] of some.entries()) if (Number(found[i]) === 1) yield bucket
+	}
+	yield total
+}
+
+/** Keys and hits of a bucket, in pages. Deleted keys are left out. */
+async function* hitsOf(lane: Lane, bucket: Bucket, { partition, keys, ask }: Inside): AsyncGenerator<[key: string, hits: number][]> {
+	const hash = shapeOf(bucket) === 'hash'
+	for await (const page of pagesOf(keys.hits(partition, lane, bucket), hash ? 'hscan' : 'zscan', ask)) {
+		// In a sorted set a key has the negative of its hits, or a mark that it was deleted, which in a hash is no number at all.
+		const there = page.filter(([, number]) => (hash ? number > 0 : number <= 0))
+		if (there.length > 0) yield there.map(([key, number]) => [key, Math.abs(number)])
+	}
+}
+
+async function* pagesOf(name: string, scan: 'hscan' | 'zscan', ask: Ask): AsyncGenerator<[key: string, number: number][]> {
+	let cursor = '0'
+	do {
+		const [page] = await ask([command(scan, name, cursor, 'MATCH', '=*', 'COUNT', PAGE)])
+		const [next, members] = page as [string, unknown]
+		yield pairs(members).map(([member, number]) => [member.slice(1), number])
+		cursor = String(next)
+	} while (cursor !== '0')
+}
+
+async function* visitorsOf(
+	of: readonly string[],
+	lane: Lane,
+	bucket: Bucket,
+	{ partition, keys, settings: { tracker, uniquesPer }, ask }: Inside,
+): AsyncGenerator<[key: string, sketch: Uint8Array][]> {
+	if (tracker === undefined || !uniquesPer.includes(bucket.level)) return
+	let page: [string, Uint8Array][] = []
+	let bytes = 0
+	for (const some of chunks(of, sketchesAtOnce(tracker))) {
+		const names = new Map(some.map((key) => [keys.visitors(partition, lane, bucket, memberOf(key)), key]))
+		const sketches = await visitorForm(tracker).read([...names.keys()], tracker, ask)
+		for (const [name, sketch] of sketches) {
+			const saved = sketch.save()
+			page.push([names.get(name)!, saved])
+			bytes += saved.length
+			if (bytes < SKETCH_BYTES) continue
+			yield page
+			page = []
+			bytes = 0
+		}
+	}
+	if (page.length > 0) yield page
+}
+
+/** What is read at a time must not be many times a page. */
+function sketchesAtOnce({ kind }: VisitorTracker): number {
+	return kind === 'hyperloglog' ? 100 : 20
+}
+
+async function* allVisitorsOf(
+	lane: Lane,
+	bucket: Bucket,
+	{ partition, keys, settings: { tracker, uniquesPer }, ask }: Inside,
+): AsyncGenerator<SnapshotRecord> {
+	if (tracker === undefined || !uniquesPer.includes(bucket.level)) return
+	const sketches = await visitorForm(tracker).read([keys.visitors(partition, lane, bucket, ALL)], tracker, ask)
+	for (const sketch of sketches.values()) yield { kind: 'all-visitors', partition, lane, bucket, sketch: sketch.save() }
+}
+
+/** The epochs together: a key that is in several comes with the first that has it, with its whole score. */
+async function* trendOf(
+	lane: Lane,
+	at: number,
+	{ partition, keys, settings, epochs, ask }: Inside,
+): AsyncGenerator<[key: string, score: number][]> {
+	const current = epochs.at(settings.clock.now())
+	const sets = current.map((epoch) => ({ name: keys.trend(partition, lane, epoch), weight: epochs.fading(epoch, at) }))
+	for (const [first, { name }] of sets.entries()) {
+		for await (const page of pagesOf(name, 'zscan', ask)) {
+			const there = page.filter(([, number]) => number < 0)
+			if (there.length === 0) continue
+			const members = there.map(([key]) => memberOf(key))
+			const found = (await ask(sets.map((set) => command('zmscore', set.name, ...members)))) as unknown[][]
+			const entries = there.flatMap(([key], i): [string, number][] => {
+				const scores = found.map((column) => Math.max(0, -Number(column[i])))
+				if (scores.slice(0, first).some((score) => score > 0)) return []
+				const sum = sets.reduce((all, { weight }, epoch) => all + scores[epoch]! * weight, 0)
+				return sum > 0 ? [[key, sum]] : []
+			})
+			if (entries.length > 0) yield entries
+		}
+	}
+}
