@@ -1,3 +1,5 @@
 /** `tallymark/redis`: numbers in Redis. A url needs ioredis; a client that is passed in can be ioredis 5 or 6, iovalkey, or anything alike. */
 export type { RedisClient, RedisPipeline } from './stores/redis/client.ts'
+export type { ClusterClient, ClusterNode } from './stores/redis/cluster/cluster-client.ts'
+export { type ClusterNodes, RedisClusterStore, type RedisClusterStoreOptions } from './stores/redis/cluster/cluster-store.ts'
 export { RedisStore, type RedisStoreOptions } from './stores/redis/redis-store.ts'

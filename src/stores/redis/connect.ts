@@ -6,20 +6,20 @@ export interface OwnClient extends RedisClient {
 	disconnect(): void
 }
 
-/**
- * Set so that the client never repeats a command, nor keeps one for later: both are ours to do. Rejects with ERR_TALLYMARK_SETUP when ioredis is not
- * installed.
- */
-export async function connect(url: string, timeoutMs: number, onError: (error: unknown) => void): Promise<OwnClient> {
-	const { Redis } = await import('ioredis').catch((cause: unknown) => {
+/** Rejects with ERR_TALLYMARK_SETUP when it is not installed. */
+export async function loadIoredis(): Promise<Pick<typeof import('ioredis'), 'Redis' | 'Cluster'>> {
+	return import('ioredis').catch((cause: unknown) => {
 		throw new TallymarkError(
 			'ERR_TALLYMARK_SETUP',
-			`A RedisStore that is given a url needs ioredis, which could not be loaded: npm install ioredis, or pass a client (${String(cause)})`,
+			`A store that is given a url needs ioredis, which could not be loaded: npm install ioredis, or pass a client (${String(cause)})`,
 			{ cause },
 		)
 	})
-	const client = new Redis(url, {
-		enableOfflineQueue: false,
+}
+
+/** Set so that the client never repeats a command, nor keeps one for later: both are ours to do. */
+export function ownOptions(timeoutMs: number) {
+	return {
 		autoResendUnfulfilledCommands: false,
 		maxRetriesPerRequest: 0,
 		commandTimeout: timeoutMs,
@@ -28,8 +28,14 @@ export async function connect(url: string, timeoutMs: number, onError: (error: u
 		socketTimeout: 2 * timeoutMs,
 		connectionName: 'tallymark',
 		// Half of it at random: the processes of a site must not all come back in the same moment.
-		retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt - 1, 6), 2_000) * (0.5 + Math.random() / 2),
-	})
+		retryStrategy: (attempt: number) => Math.min(50 * 2 ** Math.min(attempt - 1, 6), 2_000) * (0.5 + Math.random() / 2),
+	}
+}
+
+/** Rejects with ERR_TALLYMARK_SETUP when ioredis is not installed. */
+export async function connect(url: string, timeoutMs: number, onError: (error: unknown) => void): Promise<OwnClient> {
+	const { Redis } = await loadIoredis()
+	const client = new Redis(url, { ...ownOptions(timeoutMs), enableOfflineQueue: false })
 	// Without a listener ioredis prints to the console.
 	client.on('error', onError)
 	return client

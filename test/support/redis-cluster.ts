@@ -1,0 +1,209 @@
+/** A real Redis Cluster for tests: masters with a replica each, on free ports, without persistence; its slots can be moved and its nodes killed. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Redis } from 'ioredis'
+import { slotOf } from '../../src/stores/redis/cluster/slot.ts'
+import { freePort, type RedisServer, startRedis } from './redis-server.ts'
+
+export interface ClusterOptions {
+	/** @default 3 */
+	readonly masters?: number
+	/** Of each master. @default 1 */
+	readonly replicas?: number
+	/** How long a node may be silent before the others take it for dead. @default 1_000 */
+	readonly nodeTimeoutMs?: number
+	/** More words for each server's command line. */
+	readonly args?: readonly string[]
+}
+
+/** One of its servers. `admin` is a connection to it alone. */
+export interface ClusterMember {
+	server: RedisServer
+	readonly admin: Redis
+	readonly port: number
+	readonly busPort: number
+	/** Where it keeps what it knows of the others. */
+	readonly dir: string
+	/** Its name among the nodes. */
+	readonly id: string
+}
+
+const slots = 16_384
+
+export class RedisCluster {
+	readonly members: ClusterMember[] = []
+	readonly #options: Required<ClusterOptions>
+
+	private constructor(options: ClusterOptions) {
+		this.#options = { masters: 3, replicas: 1, nodeTimeoutMs: 1_000, args: [], ...options }
+	}
+
+	/** Resolves when every slot is served and every replica follows its master. */
+	static async start(options: ClusterOptions = {}): Promise<RedisCluster> {
+		const cluster = new RedisCluster(options)
+		try {
+			await cluster.#form()
+		} catch (error) {
+			await cluster.stop()
+			throw error
+		}
+		return cluster
+	}
+
+	/** To find the cluster by. */
+	get addresses(): { host: string; port: number }[] {
+		return this.members.map(({ port }) => ({ host: '127.0.0.1', port }))
+	}
+
+	async stop(): Promise<void> {
+		for (const { admin } of this.members) admin.disconnect()
+		await Promise.all(this.members.map(({ server }) => server.stop()))
+		for (const { dir } of this.members) rmSync(dir, { recursive: true, force: true })
+	}
+
+	async #form(): Promise<void> {
+		const { masters, replicas } = this.#options
+		const launched = await Promise.allSettled(Array.from({ length: masters * (1 + replicas) }, () => this.#launch()))
+		for (const each of launched) if (each.status === 'fulfilled') this.members.push(each.value)
+		for (const each of launched) if (each.status === 'rejected') throw each.reason
+		const leaders = this.members.slice(0, masters)
+		await Promise.all(
+			leaders.map(async ({ admin }, i) => {
+				await admin.call('CLUSTER', 'SET-CONFIG-EPOCH', i + 1)
+				await admin.call('CLUSTER', 'ADDSLOTSRANGE', Math.ceil((slots * i) / masters), Math.ceil((slots * (i + 1)) / masters) - 1)
+			}),
+		)
+		const [first, ...others] = this.members
+		for (const { port, busPort } of others) await first!.admin.call('CLUSTER', 'MEET', '127.0.0.1', port, busPort)
+		await this.until('all nodes know each other', async () => {
+			const known = await Promise.all(this.members.map(({ admin }) => admin.call('CLUSTER', 'INFO')))
+			return known.every((info) => String(info).includes(`cluster_known_nodes:${this.members.length}`))
+		})
+		await Promise.all(this.members.slice(masters).map(({ admin }, i) => admin.call('CLUSTER', 'REPLICATE', this.members[i % masters]!.id)))
+		await this.whole()
+	}
+
+	async #launch(): Promise<ClusterMember> {
+		const dir = mkdtempSync(join(tmpdir(), 'tallymark-cluster-'))
+		const busPort = await freePort()
+		const server = await this.#startServer(dir, busPort)
+		const admin = new Redis(server.port, { retryStrategy: () => 20, maxRetriesPerRequest: null })
+		admin.on('error', () => {})
+		return { server, admin, port: server.port, busPort, dir, id: String(await admin.call('CLUSTER', 'MYID')) }
+	}
+
+	#startServer(dir: string, busPort: number, port?: number): Promise<RedisServer> {
+		const { nodeTimeoutMs, args } = this.#options
+		const words = ['--cluster-enabled', 'yes', '--cluster-node-timeout', nodeTimeoutMs, '--cluster-port', busPort]
+		// A replica follows as soon as it may, and takes over however far it is behind: that is what is to be tested.
+		const more = ['--repl-diskless-sync-delay', 0, '--cluster-replica-validity-factor', 0, '--cluster-allow-replica-migration', 'no']
+		return startRedis({ dir, args: [...words, ...more, ...args].map(String), ...(port !== undefined && { port }) })
+	}
+
+	/** Waits until every slot is served, by the word of every node that lives, and every replica is in step. */
+	async whole(): Promise<void> {
+		await this.until('every slot is served and every replica follows', async () => {
+			const each = await Promise.all(
+				this.members.map(async ({ admin }) => {
+					const [info, replication] = await Promise.all([admin.call('CLUSTER', 'INFO'), admin.info('replication')])
+					const isOk = String(info).includes('cluster_state:ok') && String(info).includes(`cluster_slots_ok:${slots}`)
+					return isOk && (replication.includes('role:master') || replication.includes('master_link_status:up'))
+				}),
+			)
+			const roles = await Promise.all(this.members.map((member) => this.isMaster(member)))
+			return each.every(Boolean) && roles.filter(Boolean).length === this.#options.masters
+		})
+	}
+
+	async isMaster({ admin }: ClusterMember): Promise<boolean> {
+		return (await admin.info('replication')).includes('role:master')
+	}
+
+	/** The master that has a slot, by its own word. */
+	async masterOf(slot: number): Promise<ClusterMember> {
+		let found: ClusterMember | undefined
+		await this.until(`slot ${slot} has a master`, async () => {
+			for (const member of this.members) {
+				const own = (await this.nodes(member)).find(({ flags }) => flags.includes('myself'))
+				if (own?.flags.includes('master') && own.ranges.some(([from, to]) => slot >= from && slot <= to)) found = member
+			}
+			return found !== undefined
+		})
+		return found!
+	}
+
+	masterOfKey(key: string): Promise<ClusterMember> {
+		return this.masterOf(slotOf(key))
+	}
+
+	async masters(): Promise<ClusterMember[]> {
+		const roles = await Promise.all(this.members.map((member) => this.isMaster(member)))
+		return this.members.filter((_, i) => roles[i])
+	}
+
+	async replicasOf({ id }: ClusterMember): Promise<ClusterMember[]> {
+		const theirs = await Promise.all(
+			this.members.map(async (member) => (await this.nodes(member)).some(({ flags, master }) => flags.includes('myself') && master === id)),
+		)
+		return this.members.filter((_, i) => theirs[i])
+	}
+
+	/** What a member knows of all nodes. */
+	async nodes({ admin }: ClusterMember) {
+		const lines = String(await admin.call('CLUSTER', 'NODES'))
+			.trim()
+			.split('\n')
+		return lines.map((line) => {
+			const [id = '', , flags = '', master = '', , , , , ...owned] = line.split(' ')
+			const ranges = owned.filter((range) => !range.startsWith('[')).map((range) => range.split('-').map(Number))
+			return { id, flags: flags.split(','), master, ranges: ranges.map(([from, to = from]) => [from!, to!] as const) }
+		})
+	}
+
+	/** Moves a slot as redis-cli does, key by key; `pace` is awaited before each step. */
+	async moveSlot(slot: number, target: ClusterMember, pace: () => Promise<unknown> = async () => {}): Promise<number> {
+		const source = await this.masterOf(slot)
+		if (source === target) return 0
+		await target.admin.call('CLUSTER', 'SETSLOT', slot, 'IMPORTING', source.id)
+		await source.admin.call('CLUSTER', 'SETSLOT', slot, 'MIGRATING', target.id)
+		let moved = 0
+		for (;;) {
+			const keys = (await source.admin.callBuffer('CLUSTER', 'GETKEYSINSLOT', slot, 20)) as Buffer[]
+			if (keys.length === 0) break
+			await pace()
+			await source.admin.call('MIGRATE', '127.0.0.1', target.port, '', 0, 5_000, 'REPLACE', 'KEYS', ...keys)
+			moved += keys.length
+		}
+		await pace()
+		await target.admin.call('CLUSTER', 'SETSLOT', slot, 'NODE', target.id)
+		await source.admin.call('CLUSTER', 'SETSLOT', slot, 'NODE', target.id)
+		for (const other of await this.masters())
+			if (other !== source && other !== target) await other.admin.call('CLUSTER', 'SETSLOT', slot, 'NODE', target.id)
+		return moved
+	}
+
+	/** A replica takes over: by agreement ('' loses nothing), or whatever its master says ('TAKEOVER'). */
+	async failOver(replica: ClusterMember, how: '' | 'FORCE' | 'TAKEOVER' = ''): Promise<void> {
+		await replica.admin.call('CLUSTER', 'FAILOVER', ...(how === '' ? [] : [how]))
+		await this.until('the replica is master', () => this.isMaster(replica))
+	}
+
+	/** SIGKILL. Its data is gone unless it was kept. */
+	async kill({ server }: ClusterMember): Promise<void> {
+		await server.stop()
+	}
+
+	/** Starts a node that was killed under its old name: it learns what happened from the others. */
+	async restart(member: ClusterMember): Promise<void> {
+		member.server = await this.#startServer(member.dir, member.busPort, member.port)
+	}
+
+	async until(what: string, holds: () => Promise<boolean>, forMs = 20_000): Promise<void> {
+		for (const end = Date.now() + forMs; ; ) {
+			if (await holds()) return
+			if (Date.now() > end) throw new Error(`Not within ${forMs} ms: ${what}`)
+			await new Promise((resolve) => setTimeout(resolve, 20))
+		}
+	}
+}
