@@ -42,7 +42,7 @@ test('the core counts where there is no Node: bundled for a browser, in a contex
 	expect(await context['answer']).toMatchObject({ key: '/home', hits: 1, servedBy: 'memory' })
 })
 
-test.each(['index', 'sketches', 'testing'])('no file behind %s names a module of Node, in either format', (entry) => {
+test.each(['index', 'sketches', 'testing', 'badge'])('no file behind %s names a module of Node, in either format', (entry) => {
 	for (const extension of ['js', 'cjs']) {
 		const seen = new Set<string>()
 		const visit = (file: string): void => {
