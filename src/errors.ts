@@ -15,6 +15,8 @@ export type TallymarkErrorCode =
 	| 'ERR_TALLYMARK_STORE_UNAVAILABLE'
 	| 'ERR_TALLYMARK_STORE_REFUSED'
 	| 'ERR_TALLYMARK_SETUP'
+	| 'ERR_TALLYMARK_NOT_EMPTY'
+	| 'ERR_TALLYMARK_SNAPSHOT'
 
 const brand: unique symbol = Symbol.for('tallymark.error') as never
 

@@ -29,11 +29,9 @@ export class BloomTracker implements VisitorTracker {
 	readonly kind: string
 	/** Of every filter: a store of bitmaps sets its bits. */
 	readonly shape: BloomShape
-	readonly #options: Required<BloomOptions>
 
-	constructor({ capacity = defaultCapacity, errorRate = defaultErrorRate }: Partial<BloomOptions> = {}) {
-		this.#options = { capacity, errorRate }
-		const { bits, hashes } = new Bloom(this.#options)
+	constructor(options: Partial<BloomOptions> | BloomShape = {}) {
+		const { bits, hashes } = new Bloom('bits' in options ? options : withDefaults(options))
 		this.shape = { bits, hashes }
 		this.kind = `bloom:${bits}:${hashes}`
 	}
@@ -43,7 +41,7 @@ export class BloomTracker implements VisitorTracker {
 	}
 
 	sketch(): BloomSketch {
-		return new BloomSketch(this.#options)
+		return new BloomSketch(this.shape)
 	}
 
 	load(bytes: Uint8Array): BloomSketch {
@@ -85,12 +83,12 @@ export class BloomDelta implements VisitorDelta {
 
 /** Hashes at first, a filter from where it is smaller. */
 class BloomSketch implements VisitorSketch {
-	readonly #options: Required<BloomOptions>
+	readonly #shape: BloomShape
 	#hashes: HashSet | undefined = new HashSet()
 	#filter: Bloom | undefined
 
-	constructor(options: Required<BloomOptions>) {
-		this.#options = options
+	constructor(shape: BloomShape) {
+		this.#shape = shape
 	}
 
 	apply(delta: VisitorDelta): void {
@@ -160,7 +158,7 @@ class BloomSketch implements VisitorSketch {
 			return
 		}
 		this.#hashes.add(lo, hi)
-		if (this.#hashes.bytes > bytesOf(this.#options)) this.#becomeFilter()
+		if (this.#hashes.bytes > this.#shape.bits / 8) this.#becomeFilter()
 	}
 
 	/** Adds everyone in a filter of the same shape. */
@@ -170,7 +168,7 @@ class BloomSketch implements VisitorSketch {
 			return
 		}
 		// Hashes can be added to a copy of the filter, which counts better than the union of two filters.
-		const filter = new Bloom(this.#options)
+		const filter = new Bloom(this.#shape)
 		// Throws where the shapes differ.
 		if (filter.bits !== other.bits || filter.hashes !== other.hashes) filter.union(other)
 		this.#filter = Bloom.fromBytes(other.toBytes())
@@ -179,14 +177,13 @@ class BloomSketch implements VisitorSketch {
 	}
 
 	#becomeFilter(): void {
-		const filter = new Bloom(this.#options)
+		const filter = new Bloom(this.#shape)
 		this.#hashes!.each((lo, hi) => filter.addHash(lo, hi))
 		this.#filter = filter
 		this.#hashes = undefined
 	}
 }
 
-/** The bytes of a filter: n visitors at -ln p / (ln 2)^2 bits each. */
-function bytesOf({ capacity, errorRate }: Required<BloomOptions>): number {
-	return (-capacity * Math.log(errorRate)) / Math.LN2 ** 2 / 8
+function withDefaults({ capacity = defaultCapacity, errorRate = defaultErrorRate }: Partial<BloomOptions>): BloomOptions {
+	return { capacity, errorRate }
 }

@@ -23,3 +23,13 @@ export function createTracker(name: TrackerName): VisitorTracker {
 	}
 	return makers[name]()
 }
+
+/**
+ * A new tracker of the kind that is recorded with data (`VisitorTracker.kind`); undefined for one that does not come with the package. The shape of a
+ * Bloom filter is part of its kind.
+ */
+export function trackerOfKind(kind: string): VisitorTracker | undefined {
+	const [, bits, hashes] = /^bloom:(\d+):(\d+)$/.exec(kind) ?? []
+	if (bits !== undefined) return new BloomTracker({ bits: Number(bits), hashes: Number(hashes) })
+	return trackerNames.find((name) => name === kind && name !== 'bloom') === undefined ? undefined : makers[kind as TrackerName]()
+}

@@ -1,0 +1,97 @@
+/**
+ * The namespace that is copied into. A note beside its numbers says whose copy is under way and how many partitions of the source are through, so that
+ * the same copy, run again, goes on there. It is written before the first number and removed after the last.
+ */
+import { BadInputError } from '../errors.ts'
+import type { SnapshotRecord, StoreTransfer } from '../stores/store.ts'
+
+/** Records in one call. */
+const RECORDS = 8
+
+interface Note {
+	readonly source: string
+	readonly partitions: number
+	readonly done: number
+}
+
+export interface TargetOptions {
+	/** What is copied, in words that are the same when it is tried again. */
+	readonly source: string
+	/** Partitions of the source. */
+	readonly partitions: number
+	/** What the target has is forgotten first, unless it is of the same copy. */
+	readonly overwrite: boolean
+}
+
+export class Target {
+	readonly #transfer: StoreTransfer
+	readonly #options: TargetOptions
+	#records: SnapshotRecord[] = []
+
+	constructor(transfer: StoreTransfer, options: TargetOptions) {
+		this.#transfer = transfer
+		this.#options = options
+	}
+
+	/**
+	 * Makes ready; answers how many partitions of the source are through. Throws ERR_TALLYMARK_NOT_EMPTY for a namespace that has numbers, unless they are of
+	 * the same copy, or to be overwritten. `count`: partitions of the target.
+	 */
+	async begin(name: string, count: number, now: number): Promise<number> {
+		const { source, partitions, overwrite } = this.#options
+		const note = parse(await this.#transfer.note())
+		if (note?.source === source && note.partitions === partitions) return note.done
+		if (overwrite) await this.#transfer.clear()
+		else if (await hasNumbers(this.#transfer, count, now)) {
+			const what = note === undefined ? 'numbers' : `a copy of ${note.source} that was not finished`
+			throw new BadInputError(
+				'ERR_TALLYMARK_NOT_EMPTY',
+				`Expected ${name} to be empty, or to have a part of this copy (of ${source}), got ${what}: take another namespace, or overwrite it`,
+			)
+		}
+		await this.#write(0)
+		return 0
+	}
+
+	async put(record: SnapshotRecord): Promise<void> {
+		this.#records.push(record)
+		if (this.#records.length >= RECORDS) await this.#flush()
+	}
+
+	/** All of the first `done` partitions has been put. */
+	async reach(done: number): Promise<void> {
+		await this.#flush()
+		await this.#write(done)
+	}
+
+	async end(): Promise<void> {
+		await this.#transfer.note('')
+	}
+
+	async #flush(): Promise<void> {
+		const records = this.#records
+		this.#records = []
+		if (records.length > 0) await this.#transfer.restore(records)
+	}
+
+	async #write(done: number): Promise<void> {
+		const { source, partitions } = this.#options
+		await this.#transfer.note(JSON.stringify({ source, partitions, done } satisfies Note))
+	}
+}
+
+function parse(text: string | undefined): Note | undefined {
+	if (text === undefined) return undefined
+	try {
+		return Object(JSON.parse(text)) as Note
+	} catch {
+		return undefined
+	}
+}
+
+async function hasNumbers(transfer: StoreTransfer, partitions: number, now: number): Promise<boolean> {
+	for (let partition = 0; partition < partitions; partition++) {
+		for await (const _ of transfer.snapshot(partition, now)) return true
+	}
+	return false
+}
