@@ -24,9 +24,10 @@ import { freezeDelete, freezeHits, freezeSet } from './freeze.ts'
 import { type Frozen, frozenOf, outcomeOf } from './frozen.ts'
 import type { Keys } from './keys.ts'
 import { KnownVisitors } from './known-visitors.ts'
-import { evaluate, type Link, type Reply } from './link.ts'
+import { evaluate, type Reply } from './link.ts'
 import { PartitionSets } from './partition-sets.ts'
 import { sequenceOf } from './position.ts'
+import type { Way } from './route.ts'
 import { APPLIED, addHash, addSorted, DUPLICATE, EXPIRED, GAP, removeHash, removeSorted, type Script, setSorted } from './scripts.ts'
 import type { TrendEpochs } from './trend-epoch.ts'
 import { type VisitorCommand, VisitorFlush } from './visitor-flush.ts'
@@ -38,15 +39,13 @@ export interface Identity {
 
 export interface ChannelOptions {
 	readonly partition: number
-	readonly link: Link
+	readonly way: Way
 	readonly keys: Keys
 	readonly epochs: TrendEpochs
 	readonly settings: SessionSettings
 	readonly identity: Identity
 	readonly retentionMs: number
 	readonly retainedBytes: number
-	readonly timeoutMs: number
-	readonly servedBy: string
 	/** Resolves when the server is known to be the right one; rejects otherwise. */
 	readonly ready: () => Promise<void> | undefined
 }
@@ -249,7 +248,7 @@ export class Channel {
 				else if (what === EXPIRED) this.sets.forget(set)
 				if (!(expired instanceof Failure)) set.expires = true
 			}
-			if (failure !== undefined) throw failure.toError(this.#options.servedBy)
+			if (failure !== undefined) throw failure.toError(this.#options.way.name)
 			if (again.length > 0) await this.#load(round)
 			left = again
 		}
@@ -277,7 +276,7 @@ export class Channel {
 			if (sets.length === 0 && apart.length === 0) return
 			const progress = await this.#round(apart, sets)
 			stalled = progress ? 0 : stalled + 1
-			if (stalled > ROUNDS) throw new StoreUnavailableError(`${this.#options.servedBy} takes nothing: it forgets what it was sent`)
+			if (stalled > ROUNDS) throw new StoreUnavailableError(`${this.#options.way.name} takes nothing: it forgets what it was sent`)
 		}
 	}
 
@@ -363,7 +362,7 @@ export class Channel {
 		if (deletions instanceof Failure) this.#known.clear()
 		const untouched = !(deletions instanceof Failure) && this.#known.isUntouched(String(deletions))
 		for (const read of readers) read(replies, untouched)
-		if (state.failure !== undefined) throw state.failure.toError(this.#options.servedBy)
+		if (state.failure !== undefined) throw state.failure.toError(this.#options.way.name)
 		if (state.noscript) await this.#load(0)
 		return state.progress
 	}
@@ -391,9 +390,9 @@ export class Channel {
 		if (refused === undefined) visitors.acknowledge(untouched)
 		else {
 			visitors.giveUp()
-			const { partition, servedBy } = { ...this.#options }
+			const { partition, way } = this.#options
 			this.#report(
-				new StoreRefusedError(`${servedBy} refused visitors of partition ${partition}: ${refused.message}`, { cause: refused.cause }),
+				new StoreRefusedError(`${way.name} refused visitors of partition ${partition}: ${refused.message}`, { cause: refused.cause }),
 			)
 		}
 	}
@@ -471,10 +470,10 @@ export class Channel {
 	/** A part that its set will never take: it is left out, the rest goes on. */
 	#quarantine(part: Part, failure: Failure): void {
 		const { set, position, hits } = part
-		const { servedBy } = this.#options
+		const { way } = this.#options
 		set.drop(part)
 		const error = new StoreRefusedError(
-			`${servedBy} refused ${hits} hits (${set.what}) for ${JSON.stringify(set.key)}: ${failure.message}`,
+			`${way.name} refused ${hits} hits (${set.what}) for ${JSON.stringify(set.key)}: ${failure.message}`,
 			{
 				cause: failure.cause,
 			},
@@ -546,21 +545,21 @@ export class Channel {
 	}
 
 	#send(commands: readonly Command[]): Promise<readonly Reply[]> {
-		return this.#options.link.send(commands, this.#options.timeoutMs)
+		return this.#options.way.send(commands)
 	}
 
 	/** Sends commands of which none may fail. */
 	async #ask(commands: readonly Command[]): Promise<readonly Reply[]> {
 		const replies = await this.#send(commands)
 		const failure = replies.find((reply) => reply instanceof Failure)
-		if (failure instanceof Failure) throw failure.toError(this.#options.servedBy)
+		if (failure instanceof Failure) throw failure.toError(this.#options.way.name)
 		return replies
 	}
 
 	async #load(round: number): Promise<void> {
-		const { link, timeoutMs, servedBy } = this.#options
-		const failure = round > ROUNDS ? new Failure(new Error('it forgets its scripts')) : await link.load(timeoutMs)
-		if (failure !== undefined) throw failure.toError(servedBy)
+		const { way } = this.#options
+		const failure = round > ROUNDS ? new Failure(new Error('it forgets its scripts')) : await way.load()
+		if (failure !== undefined) throw failure.toError(way.name)
 	}
 }
 

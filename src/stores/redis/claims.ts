@@ -3,12 +3,12 @@
  * Marks whose time is over are taken out by those who set new ones: with every so many claims a few fields are looked at, twice as many as were claimed
  * meanwhile. So about half of the fields at most are of the past, and a hash that gets no more marks keeps its last ones.
  */
-import { isTallymarkError } from '../../errors.ts'
 import type { Claim } from '../store.ts'
-import { type Command, command } from './client.ts'
+import type { Command } from './client.ts'
 import { Failure } from './failure.ts'
 import type { Keys } from './keys.ts'
-import { evaluate, type Link, type Reply } from './link.ts'
+import { evaluate, type Reply } from './link.ts'
+import type { Way } from './route.ts'
 import { claimMark, releaseMark, sweepMarks } from './scripts.ts'
 
 /** Marks whose state is unknown that are remembered. */
@@ -57,7 +57,7 @@ export class Claims {
 	}
 
 	/** Takes the mark back if this session holds it. */
-	async release(claim: Claim, link: Link, timeoutMs: number): Promise<Failure | undefined> {
+	async release(claim: Claim, way: Way): Promise<Failure | undefined> {
 		const id = idOf(claim)
 		const { value, held } = this.#made.get(claim) ?? {}
 		if (value !== undefined && held === true) {
@@ -69,10 +69,10 @@ export class Claims {
 		if (isTaken()) return undefined
 		const release = () => evaluate(releaseMark, this.#keys.claims(claim.partition), [fieldOf(claim), value ?? `${this.#writer}:`])
 		for (let attempt = 0; ; attempt++) {
-			const [reply] = await link.send([release()], timeoutMs)
+			const [reply] = await way.send([release()])
 			if (!(reply instanceof Failure)) return undefined
 			if (reply.kind !== 'noscript' || attempt === 3) return reply
-			const failure = await link.load(timeoutMs)
+			const failure = await way.load()
 			if (failure !== undefined) return failure
 			if (isTaken()) return undefined
 		}
@@ -86,17 +86,8 @@ export class Claims {
 		this.#sweeps.set(partition, sweep)
 		const isDue = ++sweep.claims >= CLAIMS
 		if (isDue) sweep.claims = 0
-		const commands = () => {
-			const set = evaluate(claimMark, key, [fieldOf(claim), value, Math.ceil(ttlMs)])
-			return isDue ? [set, evaluate(sweepMarks, key, [sweep.cursor, LOOKED_AT])] : [set]
-		}
-		const [holder, cursor] = await ask(commands()).catch(async (error: unknown) => {
-			if (!isUnknownScript(error)) throw error
-			const marks = [claimMark, sweepMarks]
-			const loaded = await ask(marks.map(({ source }) => command('script', 'LOAD', source)))
-			for (const [i, script] of marks.entries()) script.sha = String(loaded[i])
-			return ask(commands())
-		})
+		const set = evaluate(claimMark, key, [fieldOf(claim), value, Math.ceil(ttlMs)])
+		const [holder, cursor] = await ask(isDue ? [set, evaluate(sweepMarks, key, [sweep.cursor, LOOKED_AT])] : [set])
 		if (cursor !== undefined) sweep.cursor = String(cursor)
 		return holder
 	}
@@ -114,9 +105,4 @@ function fieldOf({ kind, name }: Claim): string {
 
 function idOf(claim: Claim): string {
 	return `${claim.partition}:${fieldOf(claim)}`
-}
-
-/** Whether the server has done nothing, for it has forgotten the script. */
-function isUnknownScript(error: unknown): boolean {
-	return isTallymarkError(error) && new Failure(error.cause).kind === 'noscript'
 }

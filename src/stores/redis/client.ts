@@ -3,6 +3,8 @@
  * Nothing else is relied upon; least of all that a promise of the client settles, or that a command is sent once.
  */
 
+import type { Script } from './scripts.ts'
+
 /** An argument of a command. Texts go as UTF-8. */
 export type Argument = string | number | Uint8Array
 
@@ -22,11 +24,14 @@ export interface RedisClient {
 	off(event: string, listener: () => void): unknown
 }
 
-/** One command. `binary`: its reply is bytes, not text. */
+/** One command. */
 export interface Command {
 	readonly name: string
 	readonly args: readonly Argument[]
+	/** Its reply is bytes, not text. */
 	readonly binary?: true
+	/** The script that an EVALSHA runs. */
+	readonly script?: Script
 }
 
 /** In lower case, as ioredis looks commands up when it has to find the keys. */

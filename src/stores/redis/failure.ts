@@ -3,9 +3,10 @@ import { isTallymarkError, StoreRefusedError, StoreUnavailableError, type Tallym
 
 /**
  * `noscript`: load the scripts and send again. `refused`: this will never be taken. `denied`: the server is there, but not for us.
+ * `moved`: the partition is not there (any more, or yet): send the same to its owner.
  * `unknown`: everything else. It may have been applied or not; send the same again.
  */
-export type FailureKind = 'noscript' | 'refused' | 'denied' | 'unknown'
+export type FailureKind = 'noscript' | 'refused' | 'denied' | 'moved' | 'unknown'
 
 /** A command that was not answered, or with an error. */
 export class Failure {
@@ -27,6 +28,7 @@ export class Failure {
 		if (isTallymarkError(cause)) return cause
 		if (kind === 'refused') return new StoreRefusedError(`${servedBy} refused: ${message}`, { cause })
 		if (kind === 'denied') return new StoreUnavailableError(`${servedBy} does not let this client in: ${message}`, { cause })
+		if (kind === 'moved') return new StoreUnavailableError(`A partition is moving from or to ${servedBy}: ${message}`, { cause })
 		return new StoreUnavailableError(`${servedBy} is not available: ${message}`, { cause })
 	}
 }
@@ -40,6 +42,7 @@ const wrapped = /-?\b(OOM|MISCONF|READONLY|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|LOA
 function kindOf(message: string): FailureKind {
 	const word = message.slice(0, message.search(/\s|$/))
 	if (word === 'NOSCRIPT') return 'noscript'
+	if (word === 'NOTOWNER') return 'moved'
 	if (word === 'WRONGTYPE') return 'refused'
 	if (denied.test(word)) return 'denied'
 	if (word !== 'ERR') return 'unknown'

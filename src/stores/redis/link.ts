@@ -7,8 +7,8 @@ import { systemClock } from '../../clock.ts'
 import type { NodeHealth } from '../store.ts'
 import { type Argument, type Command, command, type RedisClient } from './client.ts'
 import { Failure } from './failure.ts'
-import { type Script, scripts } from './scripts.ts'
-import { type Concerns, type Reply, singleWire, type Wire } from './wire.ts'
+import { anyCommand, type Script, scripts } from './scripts.ts'
+import { type Concerns, isWrite, type Reply, singleWire, type Wire } from './wire.ts'
 
 export type { Reply } from './wire.ts'
 
@@ -222,8 +222,20 @@ function failures(commands: readonly Command[], error: unknown): Failure[] {
 	return commands.map(() => failure)
 }
 
+const UNKNOWN = '0'.repeat(40)
+
+/** A command that is carried out only where `key` is `record`: see {@link Script.fenced}. What only reads is left as it is. */
+export function fenced(command: Command, key: string, record: string): Command {
+	const { name, args, script } = command
+	// What comes as its text sees to it by itself.
+	if (name === 'eval' || !isWrite(command)) return command
+	const { sha } = (script ?? anyCommand).fenced!
+	if (script !== undefined) return { name, args: [sha ?? UNKNOWN, 2, args[2]!, key, ...args.slice(3), record], script }
+	return { name: 'evalsha', args: [sha ?? UNKNOWN, 1, key, name, ...args, record], script: anyCommand }
+}
+
 /** A script as a command. */
 export function evaluate(script: Script, key: string, args: readonly Argument[]): Command {
 	// A script that no server has seen yet is answered NOSCRIPT, which loads it.
-	return { name: 'evalsha', args: [script.sha ?? '0'.repeat(40), 1, key, ...args] }
+	return { name: 'evalsha', args: [script.sha ?? UNKNOWN, 1, key, ...args], script }
 }

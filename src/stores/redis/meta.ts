@@ -3,10 +3,12 @@ import { MismatchError } from '../../errors.ts'
 import { granularities, type Level } from '../../time/granularity.ts'
 import type { SessionSettings } from '../store.ts'
 import { type Command, command } from './client.ts'
+import type { Layout } from './inventory.ts'
 
 /** Of the layout in keys.ts. */
 const SCHEMA = 1
-const FIELD = 'settings'
+/** Of the hash that has the agreement. */
+export const agreementField = 'settings'
 
 type Agreement = Readonly<Record<string, string | number>>
 
@@ -27,7 +29,31 @@ export function agreementOf(settings: SessionSettings, partitions: number): Agre
 
 /** Writes the agreement down unless there is one, in one step, and asks which it is. */
 export function agree(key: string, agreement: Agreement): Command[] {
-	return [command('hsetnx', key, FIELD, JSON.stringify(agreement)), command('hget', key, FIELD)]
+	return [command('hsetnx', key, agreementField, JSON.stringify(agreement)), command('hget', key, agreementField)]
+}
+
+/** What the names of all keys in Redis follow from. */
+export interface StoredSettings extends Layout {
+	readonly partitions: number
+}
+
+/** The settings in an agreement; undefined for a reply that has none (null), or one of another layout. */
+export function parseAgreement(stored: unknown): StoredSettings | undefined {
+	let theirs: Agreement
+	try {
+		theirs = Object(JSON.parse(String(stored))) as Agreement
+	} catch {
+		return undefined
+	}
+	if (theirs['schema'] !== SCHEMA) return undefined
+	const number = (name: string) => Number(theirs[name])
+	const levels = String(theirs['uniquesPer']).split(', ')
+	return {
+		partitions: number('partitions'),
+		uniquesPer: (['total', ...granularities] satisfies Level[]).filter((level) => levels.includes(level)),
+		retention: { minute: number('retention.minute'), hour: number('retention.hour'), day: number('retention.day') },
+		trendHalfLifeMs: number('trendHalfLifeMs'),
+	}
 }
 
 /** Throws MismatchError at the first difference between what is stored and what this counter has. */

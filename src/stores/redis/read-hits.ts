@@ -55,7 +55,7 @@ export async function readHits(
 		}
 	}
 	await Promise.all([...byPartition].map(([partition, rowsHere]) => read(partition, rowsHere)))
-	return { values, applied, servedBy: reader.servedBy }
+	return { values, applied, servedBy: reader.servedBy(byPartition.keys()) }
 }
 
 /** The hits that a stored number stands for. In a sorted set they are negative, and a positive number marks a deleted key. */

@@ -25,7 +25,7 @@ export async function readTop(
 		buckets.map((bucket) => ({ key: keys.hits(partition, query.lane, bucket), shape: shapeOf(bucket), weight: 1 }))
 	const entries =
 		query.by === 'uniques' ? await topByUniques(query, buckets, setsOf, reader, keys, settings) : await topByHits(query, setsOf, reader)
-	return { entries, applied, servedBy: reader.servedBy }
+	return { entries, applied, servedBy: reader.servedByAll }
 }
 
 async function topByHits(query: TopQuery, setsOf: (partition: number) => RankedSet[], reader: Reader) {
@@ -104,7 +104,7 @@ export async function readTrending(
 			.map((epoch): RankedSet => ({ key: keys.trend(partition, lane, epoch), shape: 'sorted', weight: epochs.fading(epoch, now) }))
 		return rank(sets, { limit, prefix: '' }, (commands) => reader.ask(partition, commands))
 	})
-	return { entries: mergeRanked(lists, limit), servedBy: reader.servedBy }
+	return { entries: mergeRanked(lists, limit), servedBy: reader.servedByAll }
 }
 
 /**

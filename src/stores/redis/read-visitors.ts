@@ -35,7 +35,7 @@ export async function readVisitors(
 			return readVisitorsOf([...byPartition], reader, tracker)
 		}),
 	)
-	return { sketches, servedBy: reader.servedBy }
+	return { sketches, servedBy: reader.servedBy(members.map(([partition]) => partition)) }
 }
 
 /** The union of the visitors under these Redis keys, by partition, as a sketch of its own. */

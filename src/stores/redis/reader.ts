@@ -2,41 +2,64 @@
 import type { Command } from './client.ts'
 import { Failure } from './failure.ts'
 import type { Link, Reply } from './link.ts'
-import type { Route } from './route.ts'
+import { type Route, wayTo } from './route.ts'
+
+/** How often scripts that a server has forgotten are loaded for one question. */
+const ATTEMPTS = 3
 
 export class Reader {
-	readonly servedBy: string
 	readonly partitions: number
 	readonly #route: Route
 	readonly #timeoutMs: number
 	/** See Session. */
-	readonly #ready: () => Promise<void> | undefined
+	readonly #ready: (partition: number) => Promise<void> | undefined
 
-	constructor(route: Route, partitions: number, timeoutMs: number, ready: () => Promise<void> | undefined) {
-		this.servedBy = route.name
+	constructor(route: Route, partitions: number, timeoutMs: number, ready: (partition: number) => Promise<void> | undefined) {
 		this.partitions = partitions
 		this.#route = route
 		this.#timeoutMs = timeoutMs
 		this.#ready = ready
 	}
 
-	/** Asks the server that owns a partition. Questions of the same turn travel together. */
+	/** Asks the server that owns a partition; perhaps twice, when it knows no scripts. Questions of the same turn travel together. */
 	async ask(partition: number, commands: readonly Command[]): Promise<readonly Reply[]> {
-		const waiting = this.#ready()
+		const waiting = this.#ready(partition)
 		if (waiting !== undefined) await waiting
-		return this.askLink(this.#route.linkOf(partition), commands)
+		const way = wayTo(partition, this.#route, this.#timeoutMs)
+		for (let attempt = 0; ; attempt++) {
+			const { name } = way
+			const replies = await way.send(commands)
+			const unknown = replies.some((reply) => reply instanceof Failure && reply.kind === 'noscript')
+			if (!unknown || attempt === ATTEMPTS) return answered(replies, name)
+			const failure = await way.load()
+			if (failure !== undefined) throw failure.toError(name)
+		}
 	}
 
 	async askLink(link: Link, commands: readonly Command[]): Promise<readonly Reply[]> {
-		const replies = await link.send(commands, this.#timeoutMs)
-		for (const reply of replies) if (reply instanceof Failure) throw reply.toError(link.name)
-		return replies
+		return answered(await link.send(commands, this.#timeoutMs), link.name)
+	}
+
+	/** Who has these partitions: one server, or the store as a whole. */
+	servedBy(partitions: Iterable<number>): string {
+		const names = new Set(Array.from(partitions, (partition) => this.#route.linkOf(partition).name))
+		return names.size === 1 ? [...names][0]! : this.#route.name
+	}
+
+	/** Who has everything. */
+	get servedByAll(): string {
+		return this.servedBy(Array(this.partitions).keys())
 	}
 
 	/** Does the same for every partition at the same time. */
 	each<Result>(act: (partition: number) => Promise<Result>): Promise<Result[]> {
 		return Promise.all(Array.from({ length: this.partitions }, (_, partition) => act(partition)))
 	}
+}
+
+function answered(replies: readonly Reply[], name: string): readonly Reply[] {
+	for (const reply of replies) if (reply instanceof Failure) throw reply.toError(name)
+	return replies
 }
 
 /** Members and their numbers, however the client gives them: in turns, or in pairs. */

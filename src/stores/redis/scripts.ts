@@ -22,11 +22,23 @@ export const EXPIRED = 2
 export interface Script {
 	readonly source: string
 	sha: string | undefined
+	/**
+	 * The same for the owner of a partition only: the last of KEYS is the partition's record, the last of ARGV what it has to be. Otherwise the answer is an
+	 * error that begins with NOTOWNER, and nothing is done.
+	 */
+	readonly fenced: Script | undefined
 }
 
+const fence = `
+if redis.call('GET', KEYS[#KEYS]) ~= table.remove(ARGV) then return redis.error_reply('NOTOWNER the partition is not here') end`
+
 function script(source: string): Script {
-	return { source, sha: undefined }
+	return { source, sha: undefined, fenced: { source: `${fence}${source}`, sha: undefined, fenced: undefined } }
 }
+
+/** One command, ARGV; for those that are to be fenced. */
+export const anyCommand = script(`
+return redis.call(unpack(ARGV))`)
 
 const deadline = `
 local deadline = tonumber(ARGV[4])
@@ -192,4 +204,5 @@ export const scripts: readonly Script[] = [
 	sweepMarks,
 	seen,
 	retire,
-]
+	anyCommand,
+].flatMap((each) => [each, each.fenced!])

@@ -32,7 +32,7 @@ import { readHits } from './read-hits.ts'
 import { readList, readTop, readTrending } from './read-lists.ts'
 import { readVisitors } from './read-visitors.ts'
 import { Reader } from './reader.ts'
-import type { Route } from './route.ts'
+import { type Route, wayTo } from './route.ts'
 import { share } from './shared.ts'
 import { RedisTransfer } from './transfer.ts'
 import { TrendEpochs } from './trend-epoch.ts'
@@ -62,14 +62,14 @@ export class RedisSession implements StoreSession {
 	readonly #channels: readonly Channel[]
 	readonly #reader: Reader
 	readonly #claims: Claims
-	readonly #stopListening: readonly (() => void)[]
-	/** The server was asked, since the last reconnection, whether its settings are ours. */
-	#started = false
-	#starting: Promise<void> | undefined
-	/** When the server last heard of this writer. */
-	#shownAt: number | undefined
+	readonly #stopListening: () => void
+	/** The servers that were asked, since the last reconnection, whether their settings are ours. */
+	readonly #started = new Set<Link>()
+	readonly #starting = new Map<Link, Promise<void>>()
+	/** When a server last heard of this writer. */
+	readonly #shownAt = new Map<Link, number>()
 	#retirements = 0
-	#tidied = false
+	readonly #tidied = new Set<Link>()
 	#timer: Timer | undefined
 	#closed = false
 
@@ -82,7 +82,6 @@ export class RedisSession implements StoreSession {
 		this.#keys = new Keys(settings.namespace)
 		this.#epochs = new TrendEpochs(settings.trendHalfLifeMs)
 		this.#identity = { writer: settings.writer }
-		const ready = () => this.#ready()
 		this.#channels = Array.from(
 			{ length: limits.partitions },
 			(_, partition) =>
@@ -90,18 +89,19 @@ export class RedisSession implements StoreSession {
 					...limits,
 					partition,
 					settings,
-					ready,
-					link: route.linkOf(partition),
+					ready: () => this.#ready(partition),
+					way: wayTo(partition, route, limits.writeTimeoutMs),
 					keys: this.#keys,
 					epochs: this.#epochs,
 					identity: this.#identity,
-					timeoutMs: limits.writeTimeoutMs,
-					servedBy: route.name,
 				}),
 		)
-		this.#reader = new Reader(route, limits.partitions, limits.readTimeoutMs, ready)
+		this.#reader = new Reader(route, limits.partitions, limits.readTimeoutMs, (partition) => this.#ready(partition))
 		this.#claims = new Claims(this.#keys, settings.writer)
-		this.#stopListening = route.links.map((link) => link.onReady((concerns) => this.#reconnected(link, concerns)))
+		this.#stopListening = route.listen({
+			reconnected: (link, concerns) => this.#reconnected(link, concerns),
+			moved: (partitions, message) => this.#moved(partitions, message),
+		})
 	}
 
 	apply(batch: Batch): Promise<Outcome> {
@@ -137,17 +137,19 @@ export class RedisSession implements StoreSession {
 	}
 
 	async release(claim: Claim): Promise<void> {
-		const link = this.#route.linkOf(claim.partition)
-		const failure = await this.#claims.release(claim, link, this.#limits.readTimeoutMs)
-		if (failure !== undefined) throw failure.toError(link.name)
+		const way = wayTo(claim.partition, this.#route, this.#limits.readTimeoutMs)
+		const failure = await this.#claims.release(claim, way)
+		if (failure !== undefined) throw failure.toError(way.name)
 	}
 
-	/** Of no partition: it stays where it is when partitions move. */
-	share(shared: Shared): Promise<string> {
-		return share(shared, this.#keys.shared(shared.name), async (commands) => {
-			const waiting = this.#ready()
-			if (waiting !== undefined) await waiting
-			return this.#reader.askLink(this.#route.home, commands)
+	/** Of no partition: every server keeps it, so that it stays when partitions move. */
+	async share(shared: Shared): Promise<string> {
+		const waiting = this.#route.ready()
+		if (waiting !== undefined) await waiting
+		return share(shared, this.#keys.shared(shared.name), this.#route.links, async (link, commands) => {
+			const starting = this.#start(link)
+			if (starting !== undefined) await starting
+			return this.#reader.askLink(link, commands)
 		})
 	}
 
@@ -169,7 +171,7 @@ export class RedisSession implements StoreSession {
 		if (this.#closed) return
 		this.#closed = true
 		this.#timer?.cancel()
-		for (const stop of this.#stopListening) stop()
+		this.#stopListening()
 		const written = this.#channels.filter(({ sets }) => sets.size > 0)
 		for (const channel of written) channel.suspect()
 		try {
@@ -192,20 +194,28 @@ export class RedisSession implements StoreSession {
 	}
 
 	/** undefined when all is ready: then nothing needs to wait, and what is sent in one turn travels together. */
-	#ready(): Promise<void> | undefined {
-		if (this.#started) return undefined
-		this.#starting ??= this.#start().finally(() => {
-			this.#starting = undefined
-		})
-		return this.#starting
+	#ready(partition: number): Promise<void> | undefined {
+		const waiting = this.#route.ready()
+		if (waiting === undefined) return this.#start(this.#route.linkOf(partition))
+		return waiting.then(() => this.#start(this.#route.linkOf(partition)))
 	}
 
-	/** Compares the settings with those of the namespace, and shows the writer. */
-	async #start(): Promise<void> {
-		const { home, name } = this.#route
+	/** Compares the settings with those that the server has of the namespace, and shows it the writer; undefined when that was done. */
+	#start(link: Link): Promise<void> | undefined {
+		if (this.#started.has(link)) return undefined
+		let starting = this.#starting.get(link)
+		if (starting === undefined) {
+			starting = this.#meet(link).finally(() => this.#starting.delete(link))
+			this.#starting.set(link, starting)
+		}
+		return starting
+	}
+
+	async #meet(link: Link): Promise<void> {
+		const { name } = link
 		const agreement = agreementOf(this.#settings, this.#limits.partitions)
 		for (;;) {
-			const [written, stored, shown] = await home.send(
+			const [written, stored, shown] = await link.send(
 				[...agree(this.#keys.meta, agreement), show(this.#keys, this.#identity.writer)],
 				this.#limits.readTimeoutMs,
 			)
@@ -214,60 +224,67 @@ export class RedisSession implements StoreSession {
 			checkAgreement(String(stored), agreement, this.#settings.namespace, name)
 			if (shown instanceof Failure) {
 				if (shown.kind !== 'noscript') throw shown.toError(name)
-				const failure = await home.load(this.#limits.readTimeoutMs)
+				const failure = await link.load(this.#limits.readTimeoutMs)
 				if (failure !== undefined) throw failure.toError(name)
 				continue
 			}
-			if (!this.#isShown(shown)) continue
-			break
+			if (this.#isShown(link, shown)) break
 		}
-		this.#started = true
-		void this.#tidyUp()
+		this.#started.add(link)
+		void this.#tidyUp(link)
 	}
 
 	/** Whether the server knows this writer; otherwise it takes another name, and forgets what it had sent as the one it was. */
-	#isShown(shown: unknown): boolean {
+	#isShown(link: Link, shown: unknown): boolean {
 		const now = this.#settings.clock.now()
-		const away = this.#shownAt !== undefined && now - this.#shownAt > AWAY_MS
-		this.#shownAt = now
-		if (Number(shown) !== 0 && !away) return true
+		const before = this.#shownAt.get(link)
+		this.#shownAt.set(link, now)
+		if (Number(shown) !== 0 && (before === undefined || now - before <= AWAY_MS)) return true
 		this.#retirements++
 		this.#identity.writer = `${this.#settings.writer}.${this.#retirements}`
 		for (const channel of this.#channels) channel.retire()
+		this.#started.clear()
 		return false
 	}
 
-	/** Once in a session, in the background: what it leaves undone the next one does. */
-	async #tidyUp(): Promise<void> {
-		if (this.#tidied) return
-		this.#tidied = true
+	/** Once for each server, in the background: what it leaves undone the next session does. */
+	async #tidyUp(link: Link): Promise<void> {
+		if (this.#tidied.has(link)) return
+		this.#tidied.add(link)
 		try {
-			const { home, name } = this.#route
-			const [info] = await this.#reader.askLink(home, [command('info', 'memory')])
+			const [info] = await this.#reader.askLink(link, [command('info', 'memory')])
 			const problem = evictionOf(String(info))
 			if (problem !== undefined)
-				this.#settings.report({ type: 'error', error: new TallymarkError('ERR_TALLYMARK_SETUP', `${name}: ${problem}`) })
+				this.#settings.report({ type: 'error', error: new TallymarkError('ERR_TALLYMARK_SETUP', `${link.name}: ${problem}`) })
 		} catch {
 			// Not everybody may ask for that.
 		}
 		try {
 			await clearAway(
 				this.#keys,
-				this.#limits.partitions,
-				(commands) => this.#reader.askLink(this.#route.home, commands),
+				[...this.#channels.keys()].filter((partition) => this.#route.linkOf(partition) === link),
+				(commands) => this.#reader.askLink(link, commands),
 				(partition, commands) => this.#reader.ask(partition, commands),
 			)
 		} catch {
-			this.#tidied = false
+			this.#tidied.delete(link)
 		}
 	}
 
 	/** The server may have lost something, or be another one: everything it has is asked about before anything else is sent. */
 	#reconnected(link: Link, concerns: Concerns): void {
-		if (concerns(this.#keys.meta) || concerns(this.#keys.writers)) this.#started = false
-		const theirs = this.#channels.filter(
-			(_, partition) => this.#route.linkOf(partition) === link && concerns(this.#keys.hits(partition, 'human', total)),
-		)
+		if (concerns(this.#keys.meta) || concerns(this.#keys.writers)) this.#started.delete(link)
+		this.#doubt((partition) => this.#route.linkOf(partition) === link && concerns(this.#keys.hits(partition, 'human', total)))
+	}
+
+	/** The new owner has what the old one had; whether that is all, it is asked. */
+	#moved(partitions: readonly number[], message: string): void {
+		if (message !== '') this.#settings.report({ type: 'topology', message })
+		this.#doubt((partition) => partitions.includes(partition))
+	}
+
+	#doubt(concerns: (partition: number) => boolean): void {
+		const theirs = this.#channels.filter((_, partition) => concerns(partition))
 		for (const channel of theirs) channel.suspect()
 		// What fails is tried again by the next batch, or the next look.
 		for (const channel of theirs) if (channel.sets.size > 0) channel.settle().catch(() => {})
@@ -284,15 +301,16 @@ export class RedisSession implements StoreSession {
 	}
 
 	async #look(): Promise<void> {
-		const waiting = this.#ready()
-		try {
-			if (waiting !== undefined) await waiting
-			const [shown] = await this.#route.home.send([show(this.#keys, this.#identity.writer)], this.#limits.readTimeoutMs)
-			if (!(shown instanceof Failure) && !this.#isShown(shown)) this.#started = false
-			await Promise.all(this.#channels.map((channel) => channel.check()))
-		} catch {
-			// The server is away: the batches say so, and the next reconnection asks about everything.
-		}
+		await Promise.all(this.#route.links.map((link) => this.#showTo(link).catch(() => {})))
+		// A server that is away is noticed by the batches; the next reconnection asks about everything.
+		await Promise.all(this.#channels.map((channel) => channel.check().catch(() => {})))
+	}
+
+	async #showTo(link: Link): Promise<void> {
+		const waiting = this.#start(link)
+		if (waiting !== undefined) await waiting
+		const [shown] = await link.send([show(this.#keys, this.#identity.writer)], this.#limits.readTimeoutMs)
+		if (!(shown instanceof Failure)) this.#isShown(link, shown)
 	}
 }
 

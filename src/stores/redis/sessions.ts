@@ -49,7 +49,7 @@ export class Sessions {
 	#release(): void {
 		this.#count--
 		if (this.#count > 0) return
-		this.#route?.home.detach()
+		for (const link of this.#route?.links ?? []) link.detach()
 		this.#route = undefined
 		void this.#own?.then(
 			(client) => client.disconnect(),

@@ -6,6 +6,7 @@ import { type Argument, type Command, command } from './client.ts'
 import { Failure } from './failure.ts'
 import { inventory } from './inventory.ts'
 import { ALL, type Keys, memberOf, shapeOf } from './keys.ts'
+import type { Link } from './link.ts'
 import type { Reader } from './reader.ts'
 import { forget, oneCommand, restoreHash, restoreSorted } from './restore-scripts.ts'
 import { type SavedVisitors, type Step, savedVisitors } from './restore-visitors.ts'
@@ -89,7 +90,7 @@ export class RedisTransfer implements StoreTransfer {
 
 	async note(text?: string): Promise<string | undefined> {
 		await this.#reader.ask(0, [])
-		const { home } = this.#route
+		const [home] = this.#route.links as [Link]
 		const { meta } = this.#keys
 		const write = text === undefined ? [] : [text === '' ? command('hdel', meta, NOTE) : command('hset', meta, NOTE, text)]
 		const replies = await this.#reader.askLink(home, [...write, command('hget', meta, NOTE)])
@@ -197,9 +198,8 @@ export class RedisTransfer implements StoreTransfer {
 	}
 
 	async #write(partition: number, commands: readonly Command[]): Promise<readonly unknown[]> {
-		const link = this.#route.linkOf(partition)
-		const replies = await link.send(commands, this.#timeoutMs)
-		for (const reply of replies) if (reply instanceof Failure) throw reply.toError(link.name)
+		const replies = await this.#route.send(partition, commands, this.#timeoutMs)
+		for (const reply of replies) if (reply instanceof Failure) throw reply.toError(this.#route.linkOf(partition).name)
 		return replies
 	}
 }

@@ -115,6 +115,6 @@ const reads = new Set(
 )
 
 /** A script is taken for one that writes. */
-function isWrite({ name }: Command): boolean {
+export function isWrite({ name }: Command): boolean {
 	return !reads.has(name)
 }

@@ -25,10 +25,10 @@ export function show(keys: Keys, writer: string): Command {
 	return evaluate(seen, keys.writers, [writer])
 }
 
-/** Clears away those that were not seen for a week. `ask` answers replies and throws when one is an error. */
+/** Clears those away that one server has not seen for a week, from the partitions it owns. `ask` answers replies and throws when one is an error. */
 export async function clearAway(
 	keys: Keys,
-	partitions: number,
+	partitions: readonly number[],
 	askHome: (commands: readonly Command[]) => Promise<readonly unknown[]>,
 	askPartition: (partition: number, commands: readonly Command[]) => Promise<readonly unknown[]>,
 ): Promise<number> {
@@ -43,7 +43,7 @@ export async function clearAway(
 	const gone = [...absent.filter((_, i) => Number(retired[i]) === 1), ...begun]
 	if (gone.length > 0) {
 		const members = gone.map((writer) => `#${writer}`)
-		for (let partition = 0; partition < partitions; partition++) {
+		for (const partition of partitions) {
 			await askPartition(
 				partition,
 				lanes.map((lane) => command('zrem', keys.hits(partition, lane, total), ...members)),

@@ -1,0 +1,129 @@
+/** The keys of a partition: copied from one node to another, or removed from one. Both on condition of a record there, key by key. */
+import { type Command, command } from '../client.ts'
+import { type InventoryItem, inventory } from '../inventory.ts'
+import type { Keys } from '../keys.ts'
+import { agreementField, parseAgreement, type StoredSettings } from '../meta.ts'
+import { chunks } from '../visitor-form.ts'
+import { askNode, tellNode } from './ask-node.ts'
+import type { Node } from './placement.ts'
+import { type Record, removeKeys, restoreKey } from './records.ts'
+
+/** Sets in one answer: each may have megabytes. */
+const SETS = 8
+/** Visitors in one answer: 12 KB each, where they are many. */
+const VISITORS = 200
+const NAMES = 500
+
+export interface Transfer {
+	readonly keys: Keys
+	/** For small questions. */
+	readonly timeoutMs: number
+	/** For a few sets. */
+	readonly copyTimeoutMs: number
+	/** Called with keys and bytes that were copied. */
+	readonly onCopied?: ((keys: number, bytes: number) => void) | undefined
+}
+
+/**
+ * Copies everything of the partition, and what all partitions need, from `source` to `target`, as long as the target's record is `record`; answers false
+ * when it is not. Throws StoreRefusedError when the target answers that it will not take it.
+ */
+export async function copyPartition(source: Node, target: Node, partition: number, record: Record, transfer: Transfer): Promise<boolean> {
+	const { keys, timeoutMs, copyTimeoutMs, onCopied } = transfer
+	const settings = await copyCommon(source, target, transfer)
+	if (settings === undefined) return true
+	const own = keys.own(partition)
+	/** The pages written last, while the next is read. */
+	let writing: Promise<boolean> = Promise.resolve(true)
+	try {
+		for await (const items of pagesOf(source, partition, settings, keys, timeoutMs)) {
+			const dumps = (await askNode(source, items.map(dumpOf), copyTimeoutMs)) as readonly (Uint8Array | null)[]
+			const commands: Command[] = []
+			let bytes = 0
+			for (const [i, { key, deadline }] of items.entries()) {
+				const dump = dumps[i]
+				if (dump === null || dump === undefined) continue
+				commands.push(restoreKey(own, record, key, deadline, dump))
+				bytes += dump.length
+			}
+			if (!(await writing)) return false
+			writing = write(target, commands, copyTimeoutMs).then((written) => {
+				if (written) onCopied?.(commands.length, bytes)
+				return written
+			})
+			// A failure is met when it is awaited, not before.
+			writing.catch(() => {})
+		}
+		return await writing
+	} catch (error) {
+		await writing.catch(() => {})
+		throw error
+	}
+}
+
+/** Removes everything of the partition from a node, as long as its record is `record`; answers false when it is not. */
+export async function removePartition(node: Node, partition: number, record: Record, { keys, timeoutMs }: Transfer): Promise<boolean> {
+	const settings = await readSettings(node, keys, timeoutMs)
+	if (settings === undefined) return true
+	for await (const items of pagesOf(node, partition, settings, keys, timeoutMs)) {
+		const names = items.map(({ key }) => key)
+		const commands = chunks(names, NAMES).map((some) => removeKeys(keys.own(partition), record, some))
+		const replies = await askNode(node, commands, timeoutMs)
+		if (replies.some((reply) => Number(reply) !== 1)) return false
+	}
+	return true
+}
+
+/** The settings of the namespace, as a node has them; undefined when it has none, and so nothing of any partition. */
+export async function readSettings(node: Node, keys: Keys, timeoutMs: number): Promise<StoredSettings | undefined> {
+	const [stored] = await askNode(node, [command('hget', keys.meta, agreementField)], timeoutMs)
+	return parseAgreement(stored)
+}
+
+/** What is not of a partition: the settings, and the writers, whose sequences come with the partition. */
+async function copyCommon(source: Node, target: Node, { keys, timeoutMs }: Transfer): Promise<StoredSettings | undefined> {
+	const [stored] = await askNode(source, [command('hget', keys.meta, agreementField)], timeoutMs)
+	if (typeof stored !== 'string') return undefined
+	await tellNode(target, [command('hsetnx', keys.meta, agreementField, stored)], timeoutMs)
+	let cursor = '0'
+	do {
+		const [page] = await askNode(source, [command('zscan', keys.writers, cursor, 'COUNT', NAMES)], timeoutMs)
+		const [next, flat] = page as [string, readonly string[]]
+		cursor = String(next)
+		const entries = flat.flatMap((member, i) => (i % 2 === 0 ? [String(flat[i + 1]), member] : []))
+		if (entries.length > 0) await tellNode(target, [command('zadd', keys.writers, 'NX', ...entries)], timeoutMs)
+	} while (cursor !== '0')
+	return parseAgreement(stored)
+}
+
+async function* pagesOf(
+	node: Node,
+	partition: number,
+	settings: StoredSettings,
+	keys: Keys,
+	timeoutMs: number,
+): AsyncGenerator<readonly InventoryItem[], void, undefined> {
+	const ask = (commands: readonly Command[]) => askNode(node, commands, timeoutMs)
+	let sets: InventoryItem[] = []
+	for await (const page of inventory(partition, keys, settings, Date.now(), ask)) {
+		if (page[0]?.kind === 'visitors') {
+			yield* chunks(page, VISITORS)
+			continue
+		}
+		sets.push(...page)
+		while (sets.length >= SETS) {
+			yield sets.slice(0, SETS)
+			sets = sets.slice(SETS)
+		}
+	}
+	if (sets.length > 0) yield sets
+}
+
+function dumpOf({ key }: InventoryItem): Command {
+	return { name: 'dump', args: [key], binary: true }
+}
+
+async function write(target: Node, commands: readonly Command[], timeoutMs: number): Promise<boolean> {
+	const replies = await tellNode(target, commands, timeoutMs)
+	return replies.every((reply) => Number(reply) === 1)
+}
