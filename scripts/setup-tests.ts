@@ -1,29 +1,54 @@
-/** Sees to it that the tests find a redis-server: many of them run against a real one. On Debian, as root, it installs a missing one by itself. */
-
+/**
+ * Sees to it that the tests find what they run against: a real redis-server, and a Chromium for the example's dashboard. On Debian, as root, it installs
+ * what is missing by itself.
+ */
 import { spawnSync } from 'node:child_process'
+import { chromiumPath } from '../test/support/chromium.ts'
 
-const install = [
-	['update', '-qq'],
-	['install', '-qq', '-y', '--no-install-recommends', 'redis-server'],
+interface Tool {
+	readonly name: string
+	readonly present: () => boolean
+	/** What Debian calls it, and Homebrew's command for it. */
+	readonly debian: string
+	readonly homebrew: string
+}
+
+const tools: readonly Tool[] = [
+	{
+		name: 'redis-server',
+		present: () => works('redis-server', '--version'),
+		debian: 'redis-server',
+		homebrew: 'brew install redis',
+	},
+	{
+		name: 'chromium',
+		present: () => chromiumPath() !== undefined,
+		debian: 'chromium',
+		homebrew: 'brew install --cask google-chrome',
+	},
 ]
 
 function works(command: string, ...args: string[]): boolean {
 	return spawnSync(command, args, { stdio: 'ignore' }).status === 0
 }
 
-const hasRedis = (): boolean => works('redis-server', '--version')
-
-if (!hasRedis() && process.platform === 'linux' && process.getuid?.() === 0 && works('apt-get', '--version')) {
-	console.log('redis-server is missing: installing it with apt-get')
-	for (const args of install) {
-		// A package's own service must not be started by the installation: the tests start and stop their own servers.
-		const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' }
-		spawnSync('apt-get', args, { stdio: ['ignore', 'ignore', 'inherit'], env })
-	}
+function aptGet(...args: string[]): void {
+	// A package's own service must not be started by the installation: the tests start and stop their own servers.
+	const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' }
+	spawnSync('apt-get', args, { stdio: ['ignore', 'ignore', 'inherit'], env })
 }
 
-if (!hasRedis()) {
-	const command = process.platform === 'darwin' ? 'brew install redis' : 'sudo apt-get update && sudo apt-get install -y redis-server'
-	console.error(`The tests need a redis-server on the PATH, and there is none. Install it with: ${command}`)
+const missing = () => tools.filter(({ present }) => !present())
+
+const wanted = missing()
+if (wanted.length > 0 && process.platform === 'linux' && process.getuid?.() === 0 && works('apt-get', '--version')) {
+	console.log(`${wanted.map(({ name }) => name).join(' and ')} missing: installing with apt-get`)
+	aptGet('update', '-qq')
+	aptGet('install', '-qq', '-y', '--no-install-recommends', ...wanted.map(({ debian }) => debian))
+}
+
+for (const { name, debian, homebrew } of missing()) {
+	const command = process.platform === 'darwin' ? homebrew : `sudo apt-get update && sudo apt-get install -y ${debian}`
+	console.error(`The tests need a ${name} on the PATH, and there is none. Install it with: ${command}`)
 	process.exitCode = 1
 }

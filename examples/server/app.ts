@@ -1,30 +1,52 @@
-/** The application: its routers in order, and what all of them share. */
+/** The application: what guards it, its routers in order, and how errors are told. */
 import express, { type Express } from 'express'
+import { operations } from './api/operations.ts'
 import type { Counting } from './counting.ts'
 import { answerError, notFound } from './errors.ts'
+import { apiKey as needsKey } from './guards/api-key.ts'
+import { crossOrigin } from './guards/cross-origin.ts'
+import { strictHeaders } from './guards/headers.ts'
+import { perAddress } from './guards/limits.ts'
+import { methodNotAllowed } from './guards/methods.ts'
 import { identity } from './identity.ts'
 import { analytics } from './routes/analytics.ts'
+import { badges } from './routes/badges.ts'
 import { buckets } from './routes/buckets.ts'
 import { counters } from './routes/counters.ts'
 import { docs } from './routes/docs.ts'
 import { events } from './routes/events.ts'
 import { health } from './routes/health.ts'
+import { metrics } from './routes/metrics.ts'
 import { site } from './routes/site.ts'
+import { tally } from './routes/tally.ts'
 import { tracking } from './routes/track.ts'
 import { visits } from './routes/visits.ts'
+import type { Settings } from './settings.ts'
+import type { Tracker } from './tracker.ts'
 
-export interface AppOptions {
+export interface AppOptions extends Partial<Pick<Settings, 'visitorSecret' | 'apiKey' | 'corsOrigin' | 'trustProxy' | 'rateLimit'>> {
 	readonly counting: Counting
-	/** @default random for each process */
-	readonly visitorSecret?: string | undefined
+	/** Told of every request. */
+	readonly tracker?: Tracker | undefined
+	/** Ends what would otherwise keep a connection open. */
+	readonly stopping?: AbortSignal | undefined
 }
 
-export function createApp({ counting, visitorSecret }: AppOptions): Express {
+export function createApp(options: AppOptions): Express {
+	const { counting, visitorSecret, apiKey, corsOrigin, trustProxy = ['loopback'], rateLimit, tracker } = options
 	const who = identity(visitorSecret)
 	const app = express()
 	app.disable('x-powered-by')
-	// A proxy on this machine may say whose request it brings; anybody else's X-Forwarded-For is not looked at.
-	app.set('trust proxy', 'loopback')
+	// Who may say, in X-Forwarded-For, whose request it brings. From anybody else it is not looked at.
+	app.set('trust proxy', trustProxy)
+
+	const { timed, router: metricsRouter } = metrics(counting)
+	app.use(timed, strictHeaders())
+	if (tracker !== undefined) app.use(tracker.middleware(who.visitorOf))
+	if (corsOrigin !== undefined) app.use(crossOrigin(corsOrigin))
+	if (rateLimit !== undefined) app.use(perAddress(rateLimit))
+	if (apiKey !== undefined) app.use(needsKey(apiKey, operations))
+
 	app.use(
 		visits(counting, who),
 		tracking(counting, who),
@@ -32,10 +54,13 @@ export function createApp({ counting, visitorSecret }: AppOptions): Express {
 		counters(counting),
 		analytics(counting),
 		buckets(counting),
+		badges(counting, who),
+		tally(counting, who),
 		site(counting, who),
 		health(counting),
+		metricsRouter,
 		docs(),
 	)
-	app.use(notFound, answerError)
+	app.use(methodNotAllowed(operations), notFound, answerError)
 	return app
 }

@@ -16,15 +16,15 @@ function main({ port, host, redisUrl, visitorSecret }: Settings): void {
 		store: redisUrl === undefined ? undefined : new RedisStore(redisUrl),
 		onError: (error) => console.error(`${error.code}: ${error.message}`),
 	})
-	const server = createApp({ counting, visitorSecret }).listen(port, host, (error) => {
+	const stopping = new AbortController()
+	const server = createApp({ counting, visitorSecret, stopping: stopping.signal }).listen(port, host, (error) => {
 		if (error) return fail(error)
 		console.log(`Counting at ${urlOf(server.address() as AddressInfo)}: ${endpoints}`)
 	})
 
-	let stopping = false
 	const onSignal = (signal: NodeJS.Signals) => {
-		if (stopping) process.exit(1)
-		stopping = true
+		if (stopping.signal.aborted) process.exit(1)
+		stopping.abort()
 		console.log(`${signal}: finishing what is under way (once more to exit at once)`)
 		stop(server, counting).then(({ hits = 'unknown', pages = 'unknown', unstored }) => {
 			console.log(`hits total ${hits}, pages ${pages}, unstored ${unstored}`)

@@ -1,0 +1,107 @@
+/** One page's numbers, over a stretch and by a granularity of the reader's choice; both are in the address, to be linked to. */
+import type { Granularity } from '../../../../src/index.ts'
+import type { PageView, Summary } from '../shapes.ts'
+import { announce, trouble } from './announce.ts'
+import { Chart } from './chart.ts'
+import { byId, make, setText } from './dom.ts'
+import { errorText, nameText, numberText, whenText } from './format.ts'
+
+/** Within what the server keeps: minutes 24 hours, hours 31 days, days two years. */
+const stretches: Readonly<Record<Granularity, readonly (readonly [last: number, text: string])[]>> = {
+	minute: [
+		[60, '60 minutes'],
+		[360, '6 hours'],
+		[1_440, '24 hours'],
+	],
+	hour: [
+		[24, '24 hours'],
+		[168, '7 days'],
+		[744, '31 days'],
+	],
+	day: [
+		[30, '30 days'],
+		[90, '90 days'],
+		[365, '365 days'],
+	],
+}
+
+/** Answers the function that is told of each change; it reads the page's numbers anew. */
+export function startPageView(): (summary: Summary) => void {
+	const params = new URLSearchParams(location.search)
+	const page = params.get('page') ?? ''
+	setText('page-name', nameText(page))
+	document.title = `${nameText(page)} – tallymark`
+
+	const granularity = byId<HTMLSelectElement>('granularity')
+	const last = byId<HTMLSelectElement>('last')
+	const asked = params.get('granularity')
+	granularity.value = asked !== null && asked in stretches ? asked : 'minute'
+	offerStretches(last, granularity.value as Granularity, params.get('last'))
+
+	const chart = new PageChart()
+	let asking: AbortController | undefined
+	const refresh = async () => {
+		asking?.abort()
+		asking = new AbortController()
+		const query = new URLSearchParams({ page, granularity: granularity.value, last: last.value })
+		try {
+			const answer = await fetch(`/dashboard/page.json?${query}`, { signal: asking.signal })
+			const body = await answer.json()
+			if (!answer.ok) return trouble(body.error.message)
+			trouble(undefined)
+			showPage(body, chart)
+		} catch (error) {
+			if (!(error instanceof DOMException)) trouble('The server does not answer: the numbers are those of before.')
+		}
+	}
+	const chosen = () => {
+		history.replaceState(null, '', `?${new URLSearchParams({ page, granularity: granularity.value, last: last.value })}`)
+		void refresh()
+	}
+	granularity.addEventListener('change', () => {
+		offerStretches(last, granularity.value as Granularity, null)
+		chosen()
+	})
+	last.addEventListener('change', chosen)
+	void refresh()
+	return () => void refresh()
+}
+
+function offerStretches(select: HTMLSelectElement, granularity: Granularity, wanted: string | null): void {
+	select.replaceChildren(...stretches[granularity].map(([last, text]) => make('option', { value: String(last) }, text)))
+	if (stretches[granularity].some(([last]) => String(last) === wanted)) select.value = wanted!
+}
+
+function showPage(view: PageView, chart: PageChart): void {
+	setText('per-minute', numberText(view.perMinute))
+	announce(`${numberText(view.perMinute)} hits in the last minute, ${numberText(view.hits.today)} today`)
+	setText('hits-today', numberText(view.hits.today))
+	setText('uniques-today', numberText(view.uniques.today.value))
+	setText('uniques-today-error', errorText(view.uniques.today))
+	setText('hits-total', numberText(view.hits.total))
+	setText('uniques-total', `${numberText(view.uniques.total.value)} unique visitors, ${errorText(view.uniques.total)}`)
+	chart.show(view)
+}
+
+/** The chart of a granularity; another one gets a chart of its own, and so does a stretch with visitors after one without. */
+class PageChart {
+	#kind: string | undefined
+	#chart: Chart | undefined
+
+	show({ granularity, chart, visitors }: PageView): void {
+		const kind = `${granularity} ${visitors !== undefined}`
+		if (kind !== this.#kind || this.#chart === undefined) {
+			this.#chart?.remove()
+			this.#kind = kind
+			this.#chart = new Chart(byId('history'), {
+				name: `Hits per ${granularity}`,
+				lines: [
+					{ label: 'Hits', colour: 'accent', shape: 'bars' },
+					...(visitors ? [{ label: 'Unique visitors', colour: 'visitors', shape: 'line' } as const] : []),
+				],
+				when: (start) => whenText(start, granularity),
+			})
+		}
+		this.#chart.show(chart.starts, visitors ? [chart.values, visitors] : [chart.values])
+	}
+}
