@@ -7,12 +7,10 @@
  * visitors are one. Nothing else is read from `X-Forwarded-For`, which anybody can send.
  */
 import { type HitCounterOptions, hitCounting } from './http/hit-counter.ts'
-import { keyOfPath } from './http/key-of-path.ts'
-import { anonymousVisitor } from './http/visitor.ts'
+import { type NodeResponse, sendCookie } from './http/node-response.ts'
+import { headerIn } from './http/request.ts'
 
-export type { HitCounterOptions, HitTarget } from './http/hit-counter.ts'
-export { keyOfPath } from './http/key-of-path.ts'
-export { type AnonymousVisitorOptions, anonymousVisitor, keyedVisitor, type VisitorRequest } from './http/visitor.ts'
+export * from './http/face.ts'
 
 /** What is read of a request; Express's own has it. */
 export interface ExpressRequest {
@@ -23,16 +21,12 @@ export interface ExpressRequest {
 	readonly path: string
 	readonly ip?: string | undefined
 	readonly headers: { readonly [name: string]: string | readonly string[] | undefined }
-	/** The route that answered, once there is one: `req.route?.path` counts `/users/:id` in place of every user. */
+	/** The route that answered, once there is one. */
 	readonly route?: { readonly path: string } | undefined
 }
 
 /** What is read of a response; Express's own has it. */
-export interface ExpressResponse {
-	readonly statusCode: number
-	once(event: 'finish' | 'close', listener: () => void): unknown
-	off(event: 'finish' | 'close', listener: () => void): unknown
-}
+export type ExpressResponse = NodeResponse
 
 /**
  * Counts each GET that was answered with 2xx or 304, after the response has finished. A response that is aborted, any other method and any other status
@@ -41,18 +35,25 @@ export interface ExpressResponse {
 export function hitCounter<Request extends ExpressRequest = ExpressRequest, Response extends ExpressResponse = ExpressResponse>(
 	options: HitCounterOptions<Request, Response>,
 ): (request: Request, response: Response, next: (error?: unknown) => void) => void {
-	const counting = hitCounting(options, { key: (request) => keyOfPath(request.originalUrl), visitor: anonymousVisitor })
+	const { cookie, finished } = hitCounting<Request, Response>(options, {
+		method: (request) => request.method,
+		target: (request) => request.originalUrl,
+		header: (request, name) => headerIn(request.headers, name),
+		address: (request) => request.ip,
+		route: routeOf,
+	})
 	return (request, response, next) => {
-		if (counting.claim(response)) {
-			const finished = () => {
-				response.off('close', aborted)
-				counting.finished(request, response, request.method, response.statusCode)
-			}
-			// 'close' first means that the client left: what finishes later was not received.
-			const aborted = () => response.off('finish', finished)
-			response.once('finish', finished)
-			response.once('close', aborted)
-		}
+		if (cookie !== undefined) sendCookie(response, (status) => cookie(request, status))
+		response.on('close', () => {
+			if (response.writableFinished) void finished(request, response, response.statusCode, response)
+		})
 		next()
 	}
+}
+
+/** Where the router is mounted, and the pattern of its route. The mount path is what it matched: Express does not tell its pattern. */
+function routeOf({ baseUrl, route }: ExpressRequest): string | undefined {
+	// Express takes patterns of other types too, whatever its types say.
+	if (typeof route?.path !== 'string') return undefined
+	return route.path === '/' && baseUrl !== '' ? baseUrl : baseUrl + route.path
 }

@@ -1,121 +1,196 @@
 /**
- * From a finished response to a hit, whatever the framework: which responses count, under which key, whose they are, and what happens when one of the
- * functions in the options fails. A framework's adapter says when a response has finished and reads method and status; the rest is here.
+ * From a finished response to a hit, whatever the framework: which responses count, under which key, whose they are, in which lane, and what happens when
+ * one of the functions in the options fails. A framework's adapter says how its requests are read and when a response has finished; the rest is here.
  *
  * Nothing in here is awaited by a response or can break one: it runs after the last byte was handed over, and every error goes to the counter.
  */
 import { expected, isTallymarkError, TallymarkError } from '../errors.ts'
-import { type Lane, lanes } from '../stores/store.ts'
+import { type Lane, lanes, type MaybePromise } from '../stores/store.ts'
+import type { SaltKeeper } from './day-salts.ts'
+import { isHealthCheck } from './health-check.ts'
+import { keyOfPath } from './key-of-path.ts'
+import { asksForPrivacy, type LaneOptions, laneOf } from './lane-of.ts'
 import { refuseUnknown } from './options.ts'
+import type { RequestReader } from './request.ts'
+import { anonymousVisitor } from './visitor.ts'
+import { sourceOf } from './visitor-source.ts'
 
 /** What is asked of a counter; `Counter` is one. */
-export interface HitTarget {
+export interface HitTarget extends SaltKeeper {
 	/** Whoever takes hits reports what becomes of them: a rejection is not looked at here, for a `Counter` has told its 'error' listeners already. */
-	hit(key: string, options?: { visitor?: string; lane?: Lane }): Promise<unknown>
+	hit(key: string, options?: { visitor?: string; lane?: Lane; at?: number }): Promise<unknown>
 	/** Takes an error of the functions in the options, which nobody waits for. Without it, the first one is a process warning. */
 	report?(error: TallymarkError): void
+	/** Resolves when what was counted is stored; for handlers that are frozen after their response. */
+	flush?(): Promise<void>
 }
 
-export interface HitCounterOptions<Request, Response> {
+export interface HitCounterOptions<Request, Response> extends LaneOptions {
 	/** Takes the hits. */
 	readonly counter: HitTarget
-	/** The key to count under, asked after the response has finished; undefined: do not count. @default the path, as `keyOfPath` writes it */
-	readonly key?: (request: Request) => string | undefined
-	/** Who it was: any string, undefined for nobody known. `false`: hits without visitors. @default `anonymousVisitor()`, with a secret of this process */
-	readonly visitor?: false | ((request: Request) => string | undefined)
-	/** Leaves a response out that would count: a GET whose final status is 2xx or 304. @default nothing is left out */
+	/**
+	 * The key to count under. `'path'`: the path, as `keyOfPath` writes it; `'route'`: the pattern of the route that answered (`/users/:id`), the path where
+	 * there is none; or a function, asked after the response has finished; undefined: do not count. @default 'path'
+	 */
+	readonly key?: 'path' | 'route' | ((request: Request) => string | undefined)
+	/**
+	 * Who it was: any string, undefined for nobody known, or a promise of that; the hit waits for it, the response does not. `false`: hits without visitors.
+	 * @default `anonymousVisitor()`, whose salt changes daily and is shared through the counter's store
+	 */
+	readonly visitor?: false | ((request: Request) => MaybePromise<string | undefined>)
+	/** Leaves a response out that would count: a GET whose final status is 2xx or 304. @default health checks, as `isHealthCheck` knows them */
 	readonly skip?: (request: Request, response: Response) => boolean
-	/** The kind of traffic, one for all or asked for each. @default 'human' */
-	readonly lane?: Lane | ((request: Request) => Lane)
-}
-
-/** What an adapter fills in where the options are silent. */
-export interface HitCounterDefaults<Request> {
-	readonly key: (request: Request) => string
-	/** Makes the default visitor function; asked only when it is needed. */
-	readonly visitor: () => (request: Request) => string | undefined
+	/** The lane, one for all or asked for each with the one it would be. @default own, ai, bot, prefetch, optout or human, in this order */
+	readonly classify?: Lane | ((request: Request, lane: Lane) => Lane)
+	/**
+	 * What `Sec-GPC: 1` and `DNT: 1` mean. `'count-anonymously'`: the hit counts in the lane 'optout' (unless it is a bot's), and no identity is formed;
+	 * `'drop'`: it does not count; `'ignore'`: nothing. @default 'count-anonymously'
+	 */
+	readonly privacySignals?: 'ignore' | 'count-anonymously' | 'drop'
 }
 
 /** What an adapter calls. */
 export interface HitCounting<Request, Response> {
-	/** Whether this response is still to be counted for this counter: the first middleware of a counter gets true, any further one false and a warning. */
-	claim(response: object): boolean
-	/** To be called once, when the response has finished; never when it was aborted. Never throws. */
-	finished(request: Request, response: Response, method: string, status: number): void
+	/**
+	 * To be called when a response has finished; never when it was aborted. `exchange`: an object that every middleware of this request is given, so that
+	 * a counter that is mounted twice counts once. Never throws. The promise, if there is one, resolves when the hit was handed on, and never rejects.
+	 */
+	finished(request: Request, response: Response, status: number, exchange: object): Promise<unknown> | undefined
+	/** To be called before the headers are sent, where there is one: the `Set-Cookie` to send with this response. Never throws. */
+	readonly cookie: ((request: Request & object, status: number) => string | undefined) | undefined
 }
 
-/** On a response: the counters that count it. Shared by every copy (ESM, CommonJS) of this module. */
+/** Hits that wait for their visitor at a time; further ones count without. */
+const mostWaiting = 10_000
+
+/** On an exchange: the counters that count it. Shared by every copy (ESM, CommonJS) of this module. */
 const claimedBy = Symbol.for('tallymark.claimedBy')
 const mountedTwice = new WeakSet<HitTarget>()
 const failed = new WeakSet<HitTarget>()
 
-/** Checks the options and prepares the counting. */
+/** Checks the options and prepares the counting. Throws `ERR_TALLYMARK_OPTION`. */
 export function hitCounting<Request, Response>(
 	options: HitCounterOptions<Request, Response>,
-	defaults: HitCounterDefaults<Request>,
+	read: RequestReader<Request>,
 ): HitCounting<Request, Response> {
-	refuseUnknown(options, { counter: true, key: true, visitor: true, skip: true, lane: true })
-	const { counter, key = defaults.key, visitor = defaults.visitor(), skip, lane } = options
-	if (typeof counter?.hit !== 'function') throw expected('ERR_TALLYMARK_OPTION', 'counter', 'a Counter', counter)
-	for (const [name, option] of Object.entries({ key, skip })) {
-		if (option !== undefined && typeof option !== 'function') throw expected('ERR_TALLYMARK_OPTION', name, 'a function', option)
-	}
-	if (visitor !== false && typeof visitor !== 'function') throw expected('ERR_TALLYMARK_OPTION', 'visitor', 'a function or false', visitor)
-	if (lane !== undefined && typeof lane !== 'function' && !lanes.includes(lane)) {
-		throw expected('ERR_TALLYMARK_OPTION', 'lane', `one of ${lanes.join(', ')}, or a function`, lane)
+	checkOptions(options)
+	const { counter, key = 'path', skip, classify, privacySignals = 'count-anonymously' } = options
+	const visitor = options.visitor ?? (anonymousVisitor() as (request: Request) => MaybePromise<string | undefined>)
+	const source = visitor === false ? undefined : sourceOf(visitor, counter)
+	const lane = laneOf(read, options)
+	let waiting = 0
+
+	function page(request: Request): string | undefined {
+		if (typeof key === 'function') return key(request)
+		return (key === 'route' ? read.route(request) : undefined) ?? keyOfPath(read.target(request))
 	}
 
-	/** Names the option that failed: its stack alone often ends in somebody's helper. */
-	function asked<T>(name: string, ask: () => T): T {
+	/** Counts when it is known whose the hit is. */
+	async function hold(who: Promise<string | undefined>, key: string, kind: Lane, at: number): Promise<void> {
+		waiting++
 		try {
-			return ask()
-		} catch (cause) {
-			throw new TallymarkError('ERR_TALLYMARK_OPTION', `The option \`${name}\` threw: ${messageOf(cause)}`, { cause })
+			await handOn(counter, key, await who, kind, at)
+		} catch (error) {
+			report(counter, failure('visitor', error))
+		} finally {
+			waiting--
 		}
 	}
 
 	return {
-		claim(response) {
-			const marked = response as { [claimedBy]?: Set<HitTarget> }
-			marked[claimedBy] ??= new Set()
-			if (!marked[claimedBy].has(counter)) {
-				marked[claimedBy].add(counter)
-				return true
+		finished(request, response, status, exchange) {
+			if (!countable(read.method(request), status) || !claim(exchange, counter)) return undefined
+			// Names the option that failed: its stack alone often ends in somebody's helper.
+			let asked: string | undefined
+			try {
+				asked = 'skip'
+				if (skip === undefined ? isHealthCheck(read.target(request)) : skip(request, response)) return undefined
+				asked = 'key'
+				const counted = page(request)
+				if (counted === undefined) return undefined
+				const optedOut = privacySignals !== 'ignore' && asksForPrivacy(request, read)
+				if (optedOut && privacySignals === 'drop') return undefined
+				asked = 'bots'
+				let kind = typeof classify === 'string' ? classify : lane(request, optedOut)
+				asked = 'classify'
+				if (typeof classify === 'function') kind = classify(request, kind)
+				asked = 'visitor'
+				const who = source === undefined || optedOut ? undefined : source.identify(request, read)
+				asked = undefined
+				if (!(who instanceof Promise)) return handOn(counter, counted, who, kind, undefined)
+				if (waiting < mostWaiting) return hold(who, counted, kind, Date.now())
+				who.catch(() => {})
+				report(counter, new TallymarkError('ERR_TALLYMARK_ARGUMENT', `${waiting} hits wait for their visitors: further ones count without`))
+				return handOn(counter, counted, undefined, kind, undefined)
+			} catch (error) {
+				report(counter, failure(asked, error))
+				return undefined
 			}
-			if (!mountedTwice.has(counter)) {
-				mountedTwice.add(counter)
-				warn('hitCounter is mounted twice for one counter: each response is counted once, by the first', 'TALLYMARK_MOUNTED_TWICE')
-			}
-			return false
 		},
 
-		finished(request, response, method, status) {
-			try {
-				if (method !== 'GET' || !((status >= 200 && status < 300) || status === 304)) return
-				if (skip && asked('skip', () => skip(request, response))) return
-				const page = asked('key', () => key(request))
-				if (page === undefined) return
-				const who = visitor ? asked('visitor', () => visitor(request)) : undefined
-				const kind = typeof lane === 'function' ? asked('lane', () => lane(request)) : lane
-				const hit = counter.hit(page, { ...(who !== undefined && { visitor: who }), ...(kind !== undefined && { lane: kind }) })
-				hit.catch(() => {})
-			} catch (error) {
-				report(counter, error)
-			}
-		},
+		cookie:
+			source?.cookie &&
+			((request, status) => {
+				try {
+					if (!countable(read.method(request), status)) return undefined
+					if (privacySignals !== 'ignore' && asksForPrivacy(request, read)) return undefined
+					return source.cookie?.(request, read)
+				} catch (error) {
+					report(counter, failure('visitor', error))
+					return undefined
+				}
+			}),
 	}
 }
 
+/** A page that somebody got. */
+export function countable(method: string, status: number): boolean {
+	return method === 'GET' && ((status >= 200 && status < 300) || status === 304)
+}
+
+/** Whether this exchange is still to be counted for this counter: the first middleware of a counter gets true, any further one false and a warning. */
+function claim(exchange: object, counter: HitTarget): boolean {
+	const marked = exchange as { [claimedBy]?: HitTarget | Set<HitTarget> }
+	const by = marked[claimedBy]
+	if (by === undefined) {
+		marked[claimedBy] = counter
+		return true
+	}
+	const all = by instanceof Set ? by : new Set([by])
+	if (!all.has(counter)) {
+		marked[claimedBy] = all.add(counter)
+		return true
+	}
+	if (!mountedTwice.has(counter)) {
+		mountedTwice.add(counter)
+		warn('hitCounter is mounted twice for one counter: each response is counted once, by the first', 'TALLYMARK_MOUNTED_TWICE')
+	}
+	return false
+}
+
+function handOn(counter: HitTarget, key: string, visitor: string | undefined, lane: Lane, at: number | undefined): Promise<unknown> {
+	const hit =
+		lane === 'human' && at === undefined
+			? visitor === undefined
+				? counter.hit(key)
+				: counter.hit(key, { visitor })
+			: counter.hit(key, { ...(visitor !== undefined && { visitor }), ...(lane !== 'human' && { lane }), ...(at !== undefined && { at }) })
+	return hit.catch(() => {})
+}
+
+function failure(option: string | undefined, cause: unknown): TallymarkError {
+	if (option !== undefined)
+		return new TallymarkError('ERR_TALLYMARK_OPTION', `The option \`${option}\` threw: ${messageOf(cause)}`, { cause })
+	return isTallymarkError(cause) ? cause : new TallymarkError('ERR_TALLYMARK_ARGUMENT', `A hit failed: ${messageOf(cause)}`, { cause })
+}
+
 /** Hands the error on; whatever happens there ends here. */
-function report(counter: HitTarget, error: unknown): void {
-	const reported = isTallymarkError(error)
-		? error
-		: new TallymarkError('ERR_TALLYMARK_ARGUMENT', `A hit failed: ${messageOf(error)}`, { cause: error })
+function report(counter: HitTarget, error: TallymarkError): void {
 	try {
-		if (counter.report) counter.report(reported)
+		if (counter.report) counter.report(error)
 		else if (!failed.has(counter)) {
 			failed.add(counter)
-			warn(reported.message, reported.code)
+			warn(error.message, error.code)
 		}
 	} catch {
 		// Counting never breaks the page, and there is nobody left to tell.
@@ -123,10 +198,35 @@ function report(counter: HitTarget, error: unknown): void {
 }
 
 /** Once per process for each counter and reason, where the runtime has warnings. */
-function warn(message: string, code: string): void {
+export function warn(message: string, code: string): void {
 	globalThis.process?.emitWarning?.(message, { type: 'TallymarkWarning', code })
 }
 
 function messageOf(error: unknown): string {
 	return error instanceof Error ? error.message : String(error)
+}
+
+function checkOptions<Request, Response>(options: HitCounterOptions<Request, Response>): void {
+	refuseUnknown(options, {
+		counter: true,
+		key: true,
+		visitor: true,
+		skip: true,
+		classify: true,
+		privacySignals: true,
+		bots: true,
+		own: true,
+	})
+	const code = 'ERR_TALLYMARK_OPTION'
+	const { counter, key, visitor, skip, classify, privacySignals } = options
+	if (typeof counter?.hit !== 'function') throw expected(code, 'counter', 'a Counter', counter)
+	if (key !== undefined && key !== 'path' && key !== 'route' && typeof key !== 'function')
+		throw expected(code, 'key', "'path', 'route' or a function", key)
+	if (skip !== undefined && typeof skip !== 'function') throw expected(code, 'skip', 'a function', skip)
+	if (visitor !== undefined && visitor !== false && typeof visitor !== 'function')
+		throw expected(code, 'visitor', 'a function or false', visitor)
+	if (classify !== undefined && typeof classify !== 'function' && !lanes.includes(classify))
+		throw expected(code, 'classify', `one of ${lanes.join(', ')}, or a function`, classify)
+	if (privacySignals !== undefined && !['ignore', 'count-anonymously', 'drop'].includes(privacySignals))
+		throw expected(code, 'privacySignals', "'ignore', 'count-anonymously' or 'drop'", privacySignals)
 }

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { TallymarkError } from '../../src/errors.ts'
 import { anonymousVisitor, hitCounter, keyOfPath } from '../../src/express.ts'
 import { Counter } from '../../src/index.ts'
-import { notebook, served, soon, warnings } from './support/served.ts'
+import { firefox, notebook, served, soon, warnings } from './support/served.ts'
 
 const secret = 'a secret of more than 16 bytes'
 
@@ -170,7 +170,7 @@ describe('hitCounter: mounted twice', () => {
 		const counter = notebook()
 		const seen = warnings()
 		const { ask } = await served((app) => {
-			app.use(hitCounter({ counter, lane: 'own' }))
+			app.use(hitCounter({ counter, classify: 'own' }))
 			const router = express.Router()
 			router.use(hitCounter({ counter }))
 			router.get('/page', (_request, response) => void response.end())
@@ -214,7 +214,7 @@ describe('hitCounter: nothing here reaches the response', () => {
 		['key', { key: bang }],
 		['visitor', { visitor: bang }],
 		['skip', { skip: bang }],
-		['lane', { lane: bang }],
+		['classify', { classify: bang }],
 	])('an option that throws (%s) goes to the counter as an error', async (name, option) => {
 		const counter = notebook()
 		const { ask } = await served((app) => {
@@ -285,7 +285,7 @@ describe('hitCounter: nothing here reaches the response', () => {
 
 describe('hitCounter: visitors', () => {
 	const visitor = anonymousVisitor({ secret, clock: { now: () => Date.UTC(2026, 0, 15) } })
-	const agent = 'Mozilla/5.0'
+	const agent = firefox
 
 	async function visitorsOf(trust: string | number | undefined, forwarded: readonly (string | undefined)[]) {
 		const counter = notebook()
@@ -317,7 +317,7 @@ describe('hitCounter: visitors', () => {
 		const { ask } = await served((app) => {
 			app.use(hitCounter({ counter: plain }))
 			app.use(hitCounter({ counter: none, visitor: false }))
-			app.use(hitCounter({ counter: own, visitor: (request) => String(request.headers['x-user']), lane: () => 'bot' }))
+			app.use(hitCounter({ counter: own, visitor: (request) => String(request.headers['x-user']), classify: () => 'bot' }))
 			app.use((_request, response) => void response.end())
 		})
 		await ask('/', { headers: { 'x-user': 'ada' } })
@@ -333,11 +333,11 @@ describe('hitCounter: options', () => {
 		[undefined, /Expected `options` to be an object, got undefined/],
 		[{}, /Expected `counter` to be a Counter, got undefined/],
 		[{ counter: {} }, /Expected `counter` to be a Counter/],
-		[{ counter, keys: () => 'x' }, /known options \(counter, key, visitor, skip, lane\), got `keys`/],
-		[{ counter, key: '/x' }, /Expected `key` to be a function, got "\/x" \(string\)/],
+		[{ counter, keys: () => 'x' }, /known options \(counter, key, visitor, skip, classify, privacySignals, bots, own\), got `keys`/],
+		[{ counter, key: '/x' }, /Expected `key` to be 'path', 'route' or a function, got "\/x" \(string\)/],
 		[{ counter, skip: true }, /Expected `skip` to be a function/],
 		[{ counter, visitor: 'ada' }, /Expected `visitor` to be a function or false/],
-		[{ counter, lane: 'humans' }, /Expected `lane` to be one of human, /],
+		[{ counter, classify: 'humans' }, /Expected `classify` to be one of human, /],
 	])('refuses %o', (options, message) => {
 		expect(() => hitCounter(options as never)).toThrow(
 			expect.objectContaining({ code: 'ERR_TALLYMARK_OPTION', message: expect.stringMatching(message) }),

@@ -2,7 +2,8 @@ import { isIPv6 } from 'node:net'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { hashed, hashText } from '../../src/hash/murmur64.ts'
-import { addressOf, anonymousVisitor, keyedVisitor } from '../../src/http/visitor.ts'
+import { addressesIn, addressOf } from '../../src/http/address.ts'
+import { anonymousVisitor, keyedVisitor } from '../../src/http/visitor.ts'
 import { createTracker } from '../../src/visitors/trackers.ts'
 
 const secret = 'a secret of more than 16 bytes'
@@ -70,7 +71,7 @@ describe('anonymousVisitor', () => {
 		}
 	})
 
-	it('without a secret takes one random secret for the process', () => {
+	it('without a secret or a counter takes a random salt of the process', () => {
 		const one = anonymousVisitor({ clock })({ ip: '192.0.2.1' })
 		expect(anonymousVisitor({ clock })({ ip: '192.0.2.1' })).toBe(one)
 		expect(anonymousVisitor({ secret, clock })({ ip: '192.0.2.1' })).not.toBe(one)
@@ -144,6 +145,34 @@ describe('addressOf', () => {
 				addressOf(Array.isArray(text) ? text.join('') : text, 64)
 			}),
 		)
+	})
+})
+
+describe('addressesIn', () => {
+	it.each([
+		['192.0.2.1', '192.0.2.1', true],
+		['192.0.2.1', '::ffff:192.0.2.1', true],
+		['192.0.2.1', '192.0.2.2', false],
+		['192.0.2.1', '[::1]:80', false],
+		['10.0.0.0/8', '10.255.1.2', true],
+		['10.0.0.0/8', '11.0.0.0', false],
+		['172.16.0.0/12', '172.31.255.255', true],
+		['172.16.0.0/12', '172.32.0.0', false],
+		['0.0.0.0/0', '203.0.113.9', true],
+		['0.0.0.0/0', '::2', false],
+		['2001:db8::/33', '2001:db8:7fff::1', true],
+		['2001:db8::/33', '2001:db8:8000::1', false],
+		['::1', '::1', true],
+		['::1', '::2', false],
+		['::1', undefined, false],
+		['::1', 'unknown', false],
+	])('of %s is %s: %s', (network, address, is) => {
+		expect(addressesIn('own', [network])(address)).toBe(is)
+		expect(addressesIn('own', ['198.51.100.1', network, 'fe80::/10'])(address)).toBe(is)
+	})
+
+	it.each(['', 'x', '10.0.0.0/33', '10.0.0.0/-1', '10.0.0.0/8/8', '::/129', '::/', '10.0.0.0/8x'])('refuses %s', (network) => {
+		expect(() => addressesIn('own.addresses', [network])).toThrow(/Expected `own.addresses` to be addresses such as/)
 	})
 })
 

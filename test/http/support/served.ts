@@ -30,6 +30,9 @@ export function notebook(): HitTarget & { readonly hits: Hit[]; readonly keys: s
 	}
 }
 
+/** What `ask` says it is, unless told otherwise. */
+export const firefox = 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0'
+
 export interface Answer {
 	readonly status: number
 	readonly headers: NodeJS.Dict<string | string[]>
@@ -59,15 +62,18 @@ export function ask(
 	{ method = 'GET', headers = {}, body }: { method?: string; headers?: Record<string, string>; body?: string } = {},
 ): Promise<Answer> {
 	return new Promise((resolve, reject) => {
-		const request = httpRequest({ host: '127.0.0.1', port, path, method, headers, agent: false }, (response) => {
-			let text = ''
-			response.setEncoding('utf8')
-			response.on('data', (piece) => {
-				text += piece
-			})
-			response.on('end', () => resolve({ status: response.statusCode!, headers: response.headers, body: text }))
-			response.on('error', reject)
-		})
+		const request = httpRequest(
+			{ host: '127.0.0.1', port, path, method, headers: { 'user-agent': firefox, ...headers }, agent: false },
+			(response) => {
+				let text = ''
+				response.setEncoding('utf8')
+				response.on('data', (piece) => {
+					text += piece
+				})
+				response.on('end', () => resolve({ status: response.statusCode!, headers: response.headers, body: text }))
+				response.on('error', reject)
+			},
+		)
 		request.on('error', reject)
 		request.end(body)
 	})

@@ -1,0 +1,10 @@
+/** What every middleware's entry exports besides the middleware itself. */
+export { aiCrawlers } from './ai-crawlers.ts'
+export { type CookieVisitorOptions, cookieVisitor } from './cookie-visitor.ts'
+export type { SaltKeeper } from './day-salts.ts'
+export { isHealthCheck } from './health-check.ts'
+export type { HitCounterOptions, HitTarget } from './hit-counter.ts'
+export { keyOfPath } from './key-of-path.ts'
+export type { LaneOptions, OwnTraffic } from './lane-of.ts'
+export type { HeaderBag } from './request.ts'
+export { type AnonymousVisitorOptions, anonymousVisitor, keyedVisitor, type VisitorRequest } from './visitor.ts'

@@ -1,0 +1,39 @@
+/** What Node's own response tells and takes, for the frameworks that stand on it. */
+
+/** What is asked of a response: HTTP/1's and HTTP/2's have it. */
+export interface NodeResponse {
+	readonly statusCode: number
+	/** At its 'close': whether all of it was handed to the system. Otherwise the client left before. */
+	readonly writableFinished: boolean
+	on(event: 'close', listener: () => void): unknown
+	appendHeader(name: string, value: string): unknown
+	writeHead(status: number, ...rest: never[]): unknown
+}
+
+/** Asks `cookieFor` when the headers are about to be sent, and sends its answer with them, beside cookies of the application's own. */
+export function sendCookie(response: NodeResponse, cookieFor: (status: number) => string | undefined): void {
+	const { writeHead } = response
+	response.writeHead = (status: number, ...rest: unknown[]) => {
+		response.writeHead = writeHead
+		const cookie = cookieFor(status)
+		return writeHead.call(response, status, ...((cookie === undefined ? rest : withCookie(response, rest, cookie)) as never[]))
+	}
+}
+
+/** Headers that come with `writeHead` replace those of the same name that were set before: ours goes where the others are. */
+function withCookie(response: NodeResponse, rest: readonly unknown[], cookie: string): readonly unknown[] {
+	const at = rest.findIndex((each) => typeof each === 'object' && each !== null)
+	const headers = rest[at] as Record<string, unknown> | unknown[] | undefined
+	if (Array.isArray(headers)) {
+		if (headers.some((each, index) => index % 2 === 0 && isSetCookie(each))) return rest.with(at, [...headers, 'Set-Cookie', cookie])
+	} else if (headers !== undefined) {
+		const name = Object.keys(headers).find(isSetCookie)
+		if (name !== undefined) return rest.with(at, { ...headers, [name]: [headers[name], cookie].flat() })
+	}
+	response.appendHeader('Set-Cookie', cookie)
+	return rest
+}
+
+function isSetCookie(name: unknown): boolean {
+	return typeof name === 'string' && name.toLowerCase() === 'set-cookie'
+}

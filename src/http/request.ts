@@ -1,0 +1,44 @@
+/** A request as the counting reads it, whatever the framework. */
+
+/** How an adapter's requests are read. Nothing is made for it: a request stays the framework's own. */
+export interface RequestReader<Request> {
+	readonly method: (request: Request) => string
+	/** The request target as it was sent: path and query, perhaps with scheme and host before them. */
+	readonly target: (request: Request) => string
+	/** A header by its name in lower case. */
+	readonly header: (request: Request, name: string) => string | undefined
+	/** The client's address as the framework trusts it; no header is read for it here. */
+	readonly address: (request: Request) => string | undefined
+	/** The pattern of the route that answered, such as `/users/:id`, where there is one. */
+	readonly route: (request: Request) => string | undefined
+}
+
+/** Where a header is looked up: Node's object, or the `Headers` of a fetch request. */
+export type HeaderBag = { readonly [name: string]: string | readonly string[] | undefined } | { get(name: string): string | null }
+
+/** One header; the first where several of the name were kept apart. */
+export function headerIn(headers: HeaderBag | undefined, name: string): string | undefined {
+	if (headers === undefined) return undefined
+	if (typeof headers.get === 'function') return headers.get(name) ?? undefined
+	const value = (headers as { readonly [name: string]: string | readonly string[] | undefined })[name]
+	return typeof value === 'string' || value === undefined ? value : value[0]
+}
+
+/** User agents are read up to here: a header may have 16 kB, and what looks at it may take long for that. */
+export const longestUserAgent = 512
+
+/** What is longer is not looked at for a cookie. */
+const longestCookies = 8_192
+
+/** The value of a cookie, as it was sent, or undefined. Of several with the name the first. */
+export function cookieIn(header: string | undefined, name: string): string | undefined {
+	if (header === undefined || header.length > longestCookies) return undefined
+	for (let at = 0; at < header.length; ) {
+		let end = header.indexOf(';', at)
+		if (end === -1) end = header.length
+		const sign = header.indexOf('=', at)
+		if (sign !== -1 && sign < end && header.slice(at, sign).trim() === name) return header.slice(sign + 1, end).trim()
+		at = end + 1
+	}
+	return undefined
+}
