@@ -2,15 +2,15 @@
  * From the placement that is stored to a balanced one over other nodes, or over the same: finishes the moves that were begun, plans from where the
  * partitions are then, and moves several at a time. What was interrupted is gone on with by the same call, from whatever process.
  */
-import { BadInputError, expected, MismatchError, StoreUnavailableError, TallymarkError } from '../../../errors.ts'
-import { type Move, planMoves } from '../../../hash/placement-plan.ts'
+import { BadInputError, expected, StoreUnavailableError, TallymarkError } from '../../../errors.ts'
+import { planMoves } from '../../../hash/placement-plan.ts'
 import { Ring } from '../../../hash/ring.ts'
 import { Keys } from '../keys.ts'
 import { restoreOwners } from './ensure-placement.ts'
 import { type MoveContext, type MoveOutcome, type MoveStep, type MoveTask, movePartition } from './move.ts'
-import { nextEpoch } from './own.ts'
+import { nextEpoch, type Own } from './own.ts'
 import { type Node, type PlacedNode, type Placement, publish, readPlacement } from './placement.ts'
-import { Progress, type RebalanceProgress } from './progress.ts'
+import { Progress, type RebalancePlan, type RebalanceProgress, type RebalanceReport } from './progress.ts'
 import { changeRecord, recordOf } from './records.ts'
 import { type Survey, survey } from './survey.ts'
 import { removePartition } from './transfer.ts'
@@ -43,28 +43,6 @@ export interface RebalanceOptions {
 	readonly onProgress?: ((progress: RebalanceProgress) => void) | undefined
 	/** Called before each step of each move, which waits for it. */
 	readonly onStep?: ((step: MoveStep, task: MoveTask) => void | Promise<void>) | undefined
-}
-
-export interface RebalancePlan {
-	readonly partitions: number
-	/** By name, in the order given, `from` before `to`. */
-	readonly nodes: readonly { readonly name: string; readonly before: number; readonly after: number }[]
-	/** Moves that were begun earlier, to be finished first. */
-	readonly begun: readonly Move[]
-	readonly moves: readonly Move[]
-}
-
-export interface RebalanceReport {
-	readonly plan: RebalancePlan
-	/** Partitions that arrived, those begun earlier included. */
-	readonly moved: number
-	readonly failed: readonly { readonly move: Move; readonly error: TallymarkError }[]
-	/** By the signal, with moves left to do. */
-	readonly stopped: boolean
-	readonly keys: number
-	readonly bytes: number
-	/** The longest that writers of a partition were held up, milliseconds; 0 when none was. */
-	readonly longestHoldMs: number
 }
 
 /** For a few sets, of megabytes each. */
@@ -112,7 +90,7 @@ export async function rebalance(options: RebalanceOptions): Promise<RebalanceRep
 
 	progress.begin(plan.begun.length + plan.moves.length)
 	const begun = await runAll(found.begun, parallel, context, progress)
-	await tidyUp(found, context)
+	if (signal?.aborted !== true) await tidyUp(found, context)
 	const now = await survey(nodes, keys, placement, timeoutMs)
 	// A partition whose move could not be finished has had its chance.
 	const stuck = new Set(begun.map(({ partition }) => partition))
@@ -132,18 +110,26 @@ async function read(nodes: ReadonlyMap<string, Node>, keys: Keys, namespace: str
 	if (placement === undefined) {
 		const [first] = failed
 		if (first !== undefined)
-			throw new StoreUnavailableError(`No node that answers has the placement, and ${first.node.name} does not answer: ${first.failure.message}`)
+			throw new StoreUnavailableError(
+				`No node that answers has the placement, and ${first.node.name} does not answer: ${first.failure.message}`,
+			)
 		throw new TallymarkError(
 			'ERR_TALLYMARK_SETUP',
 			`The namespace ${JSON.stringify(namespace)} has no placement on ${[...nodes.keys()].join(', ')}: the first counter on a ShardedRedisStore makes it`,
 		)
 	}
 	const unknown = placement.owners.find(({ node }) => !nodes.has(node))
-	if (unknown !== undefined) throw expected('ERR_TALLYMARK_OPTION', 'from', `all nodes that own partitions, ${unknown.node} among them`, [...nodes.keys()].join(', '))
+	if (unknown !== undefined)
+		throw expected(
+			'ERR_TALLYMARK_OPTION',
+			'from',
+			`all nodes that own partitions, ${unknown.node} among them`,
+			[...nodes.keys()].join(', '),
+		)
 	return placement
 }
 
-/** Publishes which nodes there are, if that is news. */
+/** Publishes which nodes there are. */
 async function announce(
 	nodes: ReadonlyMap<string, RebalanceNode>,
 	listed: readonly RebalanceNode[],
@@ -161,7 +147,8 @@ async function announce(
 function planOf({ begun, owners }: Survey, ring: Ring, nodes: ReadonlyMap<string, Node>): RebalancePlan {
 	const current = owners.map(({ node }) => node)
 	const stranger = current.find((name) => !nodes.has(name))
-	if (stranger !== undefined) throw new BadInputError('ERR_TALLYMARK_OPTION', `Expected \`from\` to name ${stranger}, to which a partition is moving`)
+	if (stranger !== undefined)
+		throw new BadInputError('ERR_TALLYMARK_OPTION', `Expected \`from\` to name ${stranger}, to which a partition is moving`)
 	const moves = planMoves(current, ring)
 	const before = [...current]
 	for (const { partition, from } of begun) before[partition] = from
@@ -178,13 +165,17 @@ function planOf({ begun, owners }: Survey, ring: Ring, nodes: ReadonlyMap<string
 
 /** Does tasks, so many at a time for each pair of nodes. Answers those that were not done. */
 async function runAll(tasks: readonly MoveTask[], parallel: number, context: MoveContext, progress: Progress): Promise<MoveTask[]> {
-	const pairs = Map.groupBy(tasks, ({ from, to }) => JSON.stringify([from, to]))
+	const pairs = new Map<string, MoveTask[]>()
+	for (const task of tasks) {
+		const pair = JSON.stringify([task.from, task.to])
+		pairs.set(pair, [...(pairs.get(pair) ?? []), task])
+	}
 	const left: MoveTask[] = []
 	const work = async (queue: MoveTask[]) => {
 		for (let task = queue.shift(); task !== undefined; task = queue.shift()) {
 			const outcome = context.signal?.aborted === true ? 'stopped' : await run(task, context, progress)
 			if (outcome === 'failed' || outcome === 'stopped') left.push(task)
-			else progress.done(task, outcome)
+			else progress.moved()
 		}
 	}
 	await Promise.all([...pairs.values()].flatMap((queue) => Array.from({ length: parallel }, () => work(queue))))
@@ -195,7 +186,9 @@ async function run(task: MoveTask, context: MoveContext, progress: Progress): Pr
 	try {
 		for (let attempt = 0, epoch = task.epoch; ; attempt++, epoch += 2) {
 			const outcome = await movePartition({ ...task, epoch }, context)
-			if (outcome !== 'aborted' || attempt === ATTEMPTS) return outcome
+			if (outcome !== 'aborted') return outcome
+			if (attempt === ATTEMPTS)
+				throw new StoreUnavailableError(`The move of partition ${task.partition} is given up by others, again and again`)
 		}
 	} catch (error) {
 		progress.failed(task, error instanceof TallymarkError ? error : new StoreUnavailableError(String(error), { cause: error }))
@@ -206,13 +199,20 @@ async function run(task: MoveTask, context: MoveContext, progress: Progress): Pr
 /** Removes what earlier moves have left behind at nodes that do not own it. What fails is found again by the next call. */
 async function tidyUp({ leftovers }: Survey, context: MoveContext): Promise<void> {
 	await Promise.all(
-		leftovers.map(async ({ partition, node: name, own }) => {
+		leftovers.map(async ({ partition, node: name, own, owner }) => {
 			const node = context.nodes.get(name)!
-			const gone = recordOf({ state: 'gone', epoch: own.epoch, target: 'target' in own ? own.target : name })
+			const gone: Own = own.state === 'gone' ? own : { state: 'gone', epoch: own.epoch, target: owner }
 			try {
-				if (own.state === 'gone' || (await changeRecord(node, context.keys, partition, recordOf(own), gone, context.timeoutMs)))
-					await removePartition(node, partition, gone, context)
+				if (await changeRecord(node, context.keys, partition, recordOf(own), recordOf(gone), context.timeoutMs))
+					await removePartition(node, partition, recordOf(gone), context)
 			} catch {}
 		}),
 	)
+}
+
+function whole(name: string, value: number | undefined, fallback: number, least: number, most: number): number {
+	if (value === undefined) return fallback
+	if (!Number.isSafeInteger(value) || value < least || value > most)
+		throw expected('ERR_TALLYMARK_OPTION', name, `a whole number from ${least} to ${most}`, value)
+	return value
 }

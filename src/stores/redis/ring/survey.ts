@@ -14,6 +14,8 @@ export interface Leftover {
 	readonly partition: number
 	readonly node: string
 	readonly own: Own
+	/** Who has the partition. */
+	readonly owner: string
 }
 
 export interface Survey {
@@ -26,8 +28,21 @@ export interface Survey {
 	readonly unreachable: ReadonlySet<string>
 }
 
+/** Read at one moment or another: a partition that was on its way may be seen at two nodes. */
+const LOOKS = 3
+
 /** Throws MismatchError when two nodes own one partition. */
 export async function survey(nodes: ReadonlyMap<string, Node>, keys: Keys, placement: Placement, timeoutMs: number): Promise<Survey> {
+	for (let looks = 1; ; looks++) {
+		try {
+			return await look(nodes, keys, placement, timeoutMs)
+		} catch (error) {
+			if (looks === LOOKS || !(error instanceof MismatchError)) throw error
+		}
+	}
+}
+
+async function look(nodes: ReadonlyMap<string, Node>, keys: Keys, placement: Placement, timeoutMs: number): Promise<Survey> {
 	const partitions = [...placement.owners.keys()]
 	const names = [...nodes.keys()]
 	const records = await Promise.all([...nodes.values()].map((node) => readOwns(node, keys, partitions, timeoutMs)))
@@ -46,11 +61,13 @@ export async function survey(nodes: ReadonlyMap<string, Node>, keys: Keys, place
 		let next: Owner = owner === undefined ? placed : { node: owner.node, epoch: owner.own.epoch }
 		for (const { node, own } of theirs) {
 			// Sealed with the epoch of the owner: the move has come as far as the activation, and may yet be rolled back.
-			const isBegun = own.state === 'sealed' && (owner === undefined ? own.epoch >= latest : own.epoch === owner.own.epoch && own.target === owner.node)
+			const isBegun =
+				own.state === 'sealed' && (owner === undefined ? own.epoch >= latest : own.epoch === owner.own.epoch && own.target === owner.node)
 			if (isBegun && own.state === 'sealed') {
 				begun.push({ partition, from: node, to: own.target, epoch: own.epoch })
 				next = { node: own.target, epoch: own.epoch }
-			} else if (own.state !== 'active' && owner !== undefined && own.epoch <= owner.own.epoch) stale.push({ partition, node, own })
+			} else if (own.state !== 'active' && owner !== undefined && own.epoch <= owner.own.epoch)
+				stale.push({ partition, node, own, owner: owner.node })
 		}
 		return next
 	})
