@@ -31,7 +31,8 @@ export function answerError(error: unknown, _request: Request, response: Respons
 		return
 	}
 	const { status, code, message } = told(error)
-	if (status >= 500) console.error(error)
+	// What was meant to be told, as that there is no room, is no news for the log.
+	if (status >= 500 && !(error instanceof HttpError)) console.error(error)
 	response.status(status).json({ error: { code, message } })
 }
 
