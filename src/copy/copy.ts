@@ -12,7 +12,7 @@ export interface CopyOptions extends NumbersOptions {
 	readonly namespace?: string | undefined
 	/** Where it goes; within one store it must be another one. @default as `namespace` */
 	readonly toNamespace?: string | undefined
-	/** Forgets what the target has, before it begins. Nobody may be counting there. @default false */
+	/** Forgets what the target has, before it begins, unless that is a part of this copy. Nobody may be counting there. @default false */
 	readonly overwrite?: boolean | undefined
 	readonly onProgress?: ((progress: CopyProgress) => void) | undefined
 	/** Stops at the next step, with its reason; what was copied stays, and the same call goes on. */
@@ -20,7 +20,7 @@ export interface CopyOptions extends NumbersOptions {
 }
 
 export interface CopyReport extends CopyProgress {
-	/** Whether it went on with a copy that had been interrupted. */
+	/** Whether it went on with a copy that had been interrupted, or found it finished. */
 	readonly resumed: boolean
 }
 
@@ -29,7 +29,7 @@ export interface CopyReport extends CopyProgress {
  * it had during the copy. Nobody may count in the target before it is through.
  *
  * It can fail or be stopped at any point: the same call then goes on with the first partition of the source that is not through. Numbers are set and
- * visitors united, never added, so that what is copied twice is copied once. The stores may have different numbers of partitions; the settings of both
+ * visitors united, never added, so that what is copied twice is copied once. A copy that is finished is not made again, but with `overwrite`. The stores may have different numbers of partitions; the settings of both
  * namespaces are those given here. Claims (cooldowns, ids) and the sequences of writers are not copied.
  *
  * Rejects with ERR_TALLYMARK_NOT_EMPTY when the target has numbers that are of no such copy, with MismatchError when a namespace was written with other
@@ -58,7 +58,6 @@ export async function copy(options: CopyOptions): Promise<CopyReport> {
 				await target.reach(partition + 1)
 				tally.reach(partition + 1)
 			}
-			await target.end()
 			return { ...tally.progress, resumed: done > 0 }
 		}),
 	)

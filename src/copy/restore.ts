@@ -15,7 +15,7 @@ export interface RestoreOptions extends Pick<CounterOptions, 'uniques' | 'clock'
 	readonly snapshot: AsyncIterable<Uint8Array | string> | Iterable<Uint8Array | string>
 	/** @default 'tm' */
 	readonly namespace?: string | undefined
-	/** Forgets what the namespace has, before it begins. Nobody may be counting there. @default false */
+	/** Forgets what the namespace has, before it begins, unless that is a part of this snapshot. Nobody may be counting there. @default false */
 	readonly overwrite?: boolean | undefined
 	readonly onProgress?: ((progress: CopyProgress) => void) | undefined
 	readonly signal?: StopSignal | undefined
@@ -62,7 +62,6 @@ export async function restore(options: RestoreOptions): Promise<CopyReport> {
 				}
 			} else {
 				if (partition !== head.partitions) throw malformed(number, `the end of partition ${partition}`, text)
-				await target.end()
 				return { ...tally.progress, resumed: done > 0 }
 			}
 			check.add(text)

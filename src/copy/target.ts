@@ -1,6 +1,6 @@
 /**
- * The namespace that is copied into. A note beside its numbers says whose copy is under way and how many partitions of the source are through, so that
- * the same copy, run again, goes on there. It is written before the first number and removed after the last.
+ * The namespace that is copied into. A note beside its numbers, written before the first of them, says whose copy it is and how many partitions of the
+ * source are through, so that the same copy, run again, goes on there. It stays when all are: should the last answer be lost, all is known to be done.
  */
 import { BadInputError } from '../errors.ts'
 import type { SnapshotRecord, StoreTransfer } from '../stores/store.ts'
@@ -19,7 +19,7 @@ export interface TargetOptions {
 	readonly source: string
 	/** Partitions of the source. */
 	readonly partitions: number
-	/** What the target has is forgotten first, unless it is of the same copy. */
+	/** What the target has is forgotten first, unless it is a part of the same copy. */
 	readonly overwrite: boolean
 }
 
@@ -40,10 +40,11 @@ export class Target {
 	async begin(name: string, count: number, now: number): Promise<number> {
 		const { source, partitions, overwrite } = this.#options
 		const note = parse(await this.#transfer.note())
-		if (note?.source === source && note.partitions === partitions) return note.done
+		const isSame = note?.source === source && note.partitions === partitions
+		if (isSame && !(overwrite && note.done === partitions)) return note.done
 		if (overwrite) await this.#transfer.clear()
 		else if (await hasNumbers(this.#transfer, count, now)) {
-			const what = note === undefined ? 'numbers' : `a copy of ${note.source} that was not finished`
+			const what = note === undefined ? 'numbers' : `a copy of ${note.source}`
 			throw new BadInputError(
 				'ERR_TALLYMARK_NOT_EMPTY',
 				`Expected ${name} to be empty, or to have a part of this copy (of ${source}), got ${what}: take another namespace, or overwrite it`,
@@ -62,10 +63,6 @@ export class Target {
 	async reach(done: number): Promise<void> {
 		await this.#flush()
 		await this.#write(done)
-	}
-
-	async end(): Promise<void> {
-		await this.#transfer.note('')
 	}
 
 	async #flush(): Promise<void> {

@@ -6,7 +6,6 @@ import { type Argument, type Command, command } from './client.ts'
 import { Failure } from './failure.ts'
 import { inventory } from './inventory.ts'
 import { ALL, type Keys, memberOf, shapeOf } from './keys.ts'
-import type { Link } from './link.ts'
 import type { Reader } from './reader.ts'
 import { forget, oneCommand, restoreHash, restoreSorted } from './restore-scripts.ts'
 import { type SavedVisitors, type Step, savedVisitors } from './restore-visitors.ts'
@@ -51,32 +50,37 @@ export class RedisTransfer implements StoreTransfer {
 	}
 
 	async restore(records: readonly SnapshotRecord[]): Promise<void> {
-		// Also sees to it that the settings are those of the namespace, before anything is written.
-		await this.#reader.ask(0, [])
 		const commands = new Map<number, Command[]>()
 		const visitors: Visitors[] = []
 		for (const record of records) {
-			if (record.kind === 'visitors' || record.kind === 'all-visitors') visitors.push(...this.#visitors(record))
-			else for (const [partition, each] of this.#numbers(record)) entry(commands, partition).push(...each)
+			if (record.kind === 'visitors') visitors.push(...this.#visitors(record))
+			else if (record.kind === 'all-visitors') {
+				visitors.push(...this.#visitors(record))
+				const partition = record.partition % this.#reader.partitions
+				// What a partition has is found by its sets: there must be one, though none of the keys may be here.
+				const buckets = record.bucket.level === 'total' ? [total] : [total, record.bucket]
+				for (const bucket of buckets) entry(commands, partition).push(...this.#hits(partition, { ...record, bucket }, []))
+			} else {
+				for (const [partition, each] of this.#numbers(record)) entry(commands, partition).push(...each)
+			}
 		}
 		await this.#writeAll(commands)
 		const first = new Map<number, Command[]>()
 		for (const each of visitors) entry(first, each.partition).push(...this.#steps(each, each.saved.first))
 		const replies = await this.#writeAll(first)
-		const then = new Map<number, Command[]>()
+		const union = new Map<number, Command[]>()
 		const at = new Map<number, number>()
 		for (const each of visitors) {
 			const from = at.get(each.partition) ?? 0
 			at.set(each.partition, from + each.saved.first.length)
 			if (each.saved.union.length > 0 && Number(replies.get(each.partition)![from]) === 0) {
-				entry(then, each.partition).push(...this.#steps(each, each.saved.union))
+				entry(union, each.partition).push(...this.#steps(each, each.saved.union))
 			}
 		}
-		await this.#writeAll(then)
+		await this.#writeAll(union)
 	}
 
 	async clear(): Promise<void> {
-		await this.#reader.ask(0, [])
 		for (let partition = 0; partition < this.#reader.partitions; partition++) {
 			const { ask } = this.#inside(partition)
 			// A set after the visitors that it tells of: what is cut short is found again.
@@ -88,13 +92,14 @@ export class RedisTransfer implements StoreTransfer {
 		}
 	}
 
+	/** Every server keeps it. Where one has an older one, less is known to be done: that does no harm. */
 	async note(text?: string): Promise<string | undefined> {
 		await this.#reader.ask(0, [])
-		const [home] = this.#route.links as [Link]
 		const { meta } = this.#keys
 		const write = text === undefined ? [] : [text === '' ? command('hdel', meta, NOTE) : command('hset', meta, NOTE, text)]
-		const replies = await this.#reader.askLink(home, [...write, command('hget', meta, NOTE)])
-		return (replies.at(-1) as string | null) ?? undefined
+		const replies = await Promise.all(this.#route.links.map((link) => this.#reader.askLink(link, [...write, command('hget', meta, NOTE)])))
+		const notes = replies.map((each) => each.at(-1) as string | null)
+		return notes.find((note) => note !== null) ?? undefined
 	}
 
 	#inside(partition: number): Inside {
@@ -175,7 +180,7 @@ export class RedisTransfer implements StoreTransfer {
 	}
 
 	#deadline(bucket: Bucket): number {
-		return bucket.level === total.level ? 0 : Math.ceil(deadlineOf(bucket, this.#settings.retention) / 1_000)
+		return bucket.level === 'total' ? 0 : Math.ceil(deadlineOf(bucket, this.#settings.retention) / 1_000)
 	}
 
 	#nextPosition(): number {
@@ -198,6 +203,8 @@ export class RedisTransfer implements StoreTransfer {
 	}
 
 	async #write(partition: number, commands: readonly Command[]): Promise<readonly unknown[]> {
+		// Sees to it that the server's settings are those of the namespace, before anything is written there.
+		await this.#reader.ask(partition, [])
 		const replies = await this.#route.send(partition, commands, this.#timeoutMs)
 		for (const reply of replies) if (reply instanceof Failure) throw reply.toError(this.#route.linkOf(partition).name)
 		return replies
