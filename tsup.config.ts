@@ -1,7 +1,7 @@
 import { defineConfig } from 'tsup'
 
 /** One entry per face; `exports` in package.json lists the same names (test/package/exports.test.ts holds them together). */
-export const entries = ['index', 'sketches', 'testing', 'express', 'koa', 'fastify', 'fetch', 'redis', 'badge'] as const
+export const entries = ['index', 'sketches', 'testing', 'express', 'koa', 'fastify', 'fetch', 'redis', 'copy', 'badge'] as const
 
 export default defineConfig({
 	entry: Object.fromEntries(entries.map((name) => [name, `src/${name}.ts`])),

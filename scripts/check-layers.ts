@@ -14,6 +14,7 @@ import { entries } from '../tsup.config.ts'
 const floors: readonly (readonly string[])[] = [
 	[...entries, 'cli'],
 	['cli/', 'testing/'],
+	['copy/'],
 	['http/', 'badge/'],
 	['counter*'],
 	['options', 'input', 'key-budget'],
@@ -27,7 +28,7 @@ const floors: readonly (readonly string[])[] = [
 ]
 
 /** These run where there is no Node: in a browser, at the edge. */
-const portable = ['index', 'sketches', 'testing', 'badge']
+const portable = ['index', 'sketches', 'testing', 'copy', 'badge']
 
 /** Each file of a source folder with what it imports, both by path from that folder; packages and builtin modules by their name. */
 export type Imports = ReadonlyMap<string, readonly string[]>
