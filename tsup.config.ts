@@ -4,7 +4,7 @@ import { defineConfig } from 'tsup'
 export const entries = ['index', 'sketches', 'testing', 'express', 'koa', 'fastify', 'fetch', 'redis', 'copy', 'badge'] as const
 
 export default defineConfig({
-	entry: Object.fromEntries(entries.map((name) => [name, `src/${name}.ts`])),
+	entry: { ...Object.fromEntries(entries.map((name) => [name, `src/${name}.ts`])), cli: 'src/cli.ts' },
 	format: ['esm', 'cjs'],
 	// Shared chunks in CommonJS too: without them each entry inlines its own copy of the error classes and `instanceof` breaks between entries.
 	splitting: true,

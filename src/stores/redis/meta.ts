@@ -35,6 +35,8 @@ export function agree(key: string, agreement: Agreement): Command[] {
 /** What the names of all keys in Redis follow from. */
 export interface StoredSettings extends Layout {
 	readonly partitions: number
+	/** The kind of the tracker, or 'off'. */
+	readonly uniques: string
 }
 
 /** The settings in an agreement; undefined for a reply that has none (null), or one of another layout. */
@@ -50,6 +52,7 @@ export function parseAgreement(stored: unknown): StoredSettings | undefined {
 	const levels = String(theirs['uniquesPer']).split(', ')
 	return {
 		partitions: number('partitions'),
+		uniques: String(theirs['uniques']),
 		uniquesPer: (['total', ...granularities] satisfies Level[]).filter((level) => levels.includes(level)),
 		retention: { minute: number('retention.minute'), hour: number('retention.hour'), day: number('retention.day') },
 		trendHalfLifeMs: number('trendHalfLifeMs'),

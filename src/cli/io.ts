@@ -1,0 +1,58 @@
+/** What a command of the command line has of the world. */
+import { clearLine, cursorTo } from 'node:readline'
+
+export interface Io {
+	/** A line on standard output. */
+	print(line: string): void
+	/** A line on standard error. */
+	complain(line: string): void
+	/** How far it has come: on a terminal in place, otherwise a line now and then. The next `print` begins a line of its own. */
+	progress(line: string): void
+	/** Calls `act` on Ctrl-C or SIGTERM; answers how to stop that. */
+	onInterrupt(act: () => void): () => void
+}
+
+/** Progress is not told more often than this: on a terminal, elsewhere. */
+const TERMINAL_MS = 100
+const LOG_MS = 5_000
+
+export function processIo(): Io {
+	const { stdout, stderr } = process
+	let open = false
+	let toldAt = Number.NEGATIVE_INFINITY
+	const close = () => {
+		if (open) stderr.write('\n')
+		open = false
+	}
+	return {
+		print(line) {
+			close()
+			stdout.write(`${line}\n`)
+		},
+		complain(line) {
+			close()
+			stderr.write(`${line}\n`)
+		},
+		progress(line) {
+			const now = performance.now()
+			if (now - toldAt < (stderr.isTTY ? TERMINAL_MS : LOG_MS)) return
+			toldAt = now
+			if (!stderr.isTTY) {
+				stderr.write(`${line}\n`)
+				return
+			}
+			cursorTo(stderr, 0)
+			clearLine(stderr, 0)
+			stderr.write(line.slice(0, stderr.columns - 1))
+			open = true
+		},
+		onInterrupt(act) {
+			process.once('SIGINT', act)
+			process.once('SIGTERM', act)
+			return () => {
+				process.off('SIGINT', act)
+				process.off('SIGTERM', act)
+			}
+		},
+	}
+}

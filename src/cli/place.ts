@@ -1,0 +1,106 @@
+/** Where numbers are, as it is said on the command line. */
+import { BadInputError } from '../errors.ts'
+import { RedisClusterStore } from '../stores/redis/cluster/cluster-store.ts'
+import { loadIoredis } from '../stores/redis/connect.ts'
+import { Keys } from '../stores/redis/keys.ts'
+import { agreementField, parseAgreement, type StoredSettings } from '../stores/redis/meta.ts'
+import { RedisStore } from '../stores/redis/redis-store.ts'
+import { type ShardedNode, ShardedRedisStore } from '../stores/redis/ring/sharded-store.ts'
+import type { Store } from '../stores/store.ts'
+
+export type Place = StorePlace | { readonly kind: 'file'; readonly path: string }
+
+export interface StorePlace {
+	readonly kind: 'store'
+	/** Without passwords. */
+	readonly name: string
+	/** `partitions`: undefined for the store's default. */
+	open(partitions: number | undefined): Store
+	/** What the namespace was written with; undefined when nothing is there. */
+	settings(namespace: string): Promise<StoredSettings | undefined>
+}
+
+/** The names of places, for the help. */
+export const places = `redis://host:port                          one Redis (rediss:// too)
+redis-ring:redis://a,name=redis://b,...    a ring: nodes as they are named in its placement, by default host:port
+redis-cluster:host:port,host:port,...      a Redis Cluster: some of its nodes (or redis:// urls)
+file:backup.tmk                            a file; file:backup.tmk.gz packs it`
+
+const TIMEOUT_MS = 30_000
+
+/** Throws ERR_TALLYMARK_OPTION for a text that names no place. */
+export function placeOf(option: string, text: string): Place {
+	const [, kind, rest] = /^(file|redis-ring|redis-cluster|rediss?):(.+)$/.exec(text) ?? []
+	if (kind === undefined || rest === undefined) {
+		// Not quoted: a url can have a password in it.
+		throw new BadInputError('ERR_TALLYMARK_OPTION', `Expected \`--${option}\` to be one of\n${places}`)
+	}
+	if (kind === 'file') return { kind, path: rest }
+	const limits = { readTimeoutMs: TIMEOUT_MS, writeTimeoutMs: TIMEOUT_MS }
+	if (kind === 'redis-ring') {
+		const nodes = rest.split(',').map(nodeOf)
+		return {
+			kind: 'store',
+			name: `redis-ring:${nodes.map(({ name, url }) => name ?? withoutPassword(url)).join(',')}`,
+			open: (partitions) => new ShardedRedisStore({ ...limits, nodes, partitions }),
+			settings: (namespace) =>
+				settingsIn(
+					nodes.map(({ url }) => url),
+					namespace,
+				),
+		}
+	}
+	if (kind === 'redis-cluster') {
+		const nodes = rest.split(',').map((node) => (/^rediss?:/.test(node) ? node : `redis://${node}`))
+		return {
+			kind: 'store',
+			name: `redis-cluster:${nodes.map(withoutPassword).join(',')}`,
+			open: (partitions) => new RedisClusterStore(nodes, { ...limits, partitions }),
+			settings: async (namespace) => {
+				const { Cluster } = await loadIoredis()
+				const cluster = new Cluster(nodes)
+				try {
+					return parseAgreement(await cluster.hget(new Keys(namespace).meta, agreementField))
+				} finally {
+					cluster.disconnect()
+				}
+			},
+		}
+	}
+	return {
+		kind: 'store',
+		name: withoutPassword(text),
+		open: (partitions) => new RedisStore(text, { ...limits, partitions, name: new URL(text).host }),
+		settings: (namespace) => settingsIn([text], namespace),
+	}
+}
+
+function nodeOf(text: string): ShardedNode & { readonly url: string } {
+	const [, name, url] = /^(?:([^:/=]+(?::\d+)?)=)?(rediss?:\/\/.+)$/.exec(text) ?? []
+	if (url === undefined)
+		throw new BadInputError('ERR_TALLYMARK_OPTION', 'Expected a node of a ring to be redis://host:port, or name=redis://host:port')
+	return { name, url }
+}
+
+/** What the first of these servers has that has any. */
+async function settingsIn(urls: readonly string[], namespace: string): Promise<StoredSettings | undefined> {
+	const { Redis } = await loadIoredis()
+	for (const url of urls) {
+		const client = new Redis(url, { lazyConnect: true, retryStrategy: () => null, connectTimeout: TIMEOUT_MS })
+		client.on('error', () => {})
+		try {
+			await client.connect()
+			const settings = parseAgreement(await client.hget(new Keys(namespace).meta, agreementField))
+			if (settings !== undefined) return settings
+		} finally {
+			client.disconnect()
+		}
+	}
+	return undefined
+}
+
+function withoutPassword(text: string): string {
+	if (!URL.canParse(text)) return text
+	const { protocol, host, pathname } = new URL(text)
+	return `${protocol}//${host}${pathname === '/' ? '' : pathname}`
+}
