@@ -1,4 +1,7 @@
-/** A real redis-server for tests: started on a free port, without persistence unless asked for, and gone when the test process is. */
+/**
+ * A real redis-server for tests: started on a free port, without persistence unless asked for, and gone when the test process is. REDIS_SERVER=/path/to/one
+ * in the environment starts another than that of the PATH: another version, or a Valkey.
+ */
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -30,6 +33,7 @@ export interface RedisServer {
 	resume(): void
 }
 
+const program = process.env['REDIS_SERVER'] || 'redis-server'
 const running = new Set<ChildProcess>()
 process.on('exit', () => {
 	for (const child of running) child.kill('SIGKILL')
@@ -55,7 +59,7 @@ async function launch(port: number, givenDir: string | undefined, args: readonly
 		if (givenDir === undefined) rmSync(dir, { recursive: true, force: true })
 	}
 	const words = ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--save', '', '--appendonly', 'no', ...args]
-	const child = spawn('redis-server', words, { stdio: ['ignore', 'pipe', 'pipe'] })
+	const child = spawn(program, words, { stdio: ['ignore', 'pipe', 'pipe'] })
 	let log = ''
 	let failure: Error | undefined
 	let sayReady = () => {}
@@ -73,12 +77,12 @@ async function launch(port: number, givenDir: string | undefined, args: readonly
 		child.once('error', (error: NodeJS.ErrnoException) => {
 			failure =
 				error.code === 'ENOENT'
-					? new Error('redis-server is not on the PATH, and these tests need a real one: apt-get install redis-server')
+					? new Error(`${program} is not there, and these tests need a real one: apt-get install redis-server`)
 					: error
 			resolve()
 		})
 		child.once('exit', (code, signal) => {
-			failure ??= new Error(`redis-server on port ${port} exited (${signal ?? code}): ${log}`)
+			failure ??= new Error(`${program} on port ${port} exited (${signal ?? code}): ${log}`)
 			running.delete(child)
 			resolve()
 		})
@@ -95,7 +99,7 @@ async function launch(port: number, givenDir: string | undefined, args: readonly
 	let timer: NodeJS.Timeout | undefined
 	const late = new Promise<void>((resolve) => {
 		timer = setTimeout(() => {
-			failure ??= new Error(`redis-server did not get ready within ${readyMs} ms: ${log}`)
+			failure ??= new Error(`${program} did not get ready within ${readyMs} ms: ${log}`)
 			resolve()
 		}, readyMs)
 	})
