@@ -15,7 +15,7 @@ export type { FetchHitCounterOptions, FetchRequest, FetchResponse } from './http
 
 /** What is read of a Hono context. */
 export interface HonoContext {
-	readonly req: { readonly raw: FetchRequest; readonly matchedRoutes: readonly { readonly path: string }[] }
+	readonly req: { readonly raw: FetchRequest; readonly matchedRoutes: readonly { readonly method: string; readonly path: string }[] }
 	res: FetchResponse
 }
 
@@ -38,7 +38,7 @@ export function hitCounter<Given extends readonly [FetchRequest, ...unknown[]] =
 export function hitMiddleware<Context extends HonoContext = HonoContext>(
 	options: FetchHitCounterOptions<[Context]>,
 ): (context: Context, next: () => Promise<void>) => Promise<void> {
-	const counted = fetchCounting(options, (context) => context.req.matchedRoutes.at(-1)?.path)
+	const counted = fetchCounting(options, routeOf)
 	return async (context, next) => {
 		await next()
 		const answer = context.res
@@ -48,4 +48,9 @@ export function hitMiddleware<Context extends HonoContext = HonoContext>(
 		context.res = undefined as unknown as FetchResponse
 		context.res = sent
 	}
+}
+
+/** What was registered for a method is a route; what is for all of them is mostly middleware. */
+function routeOf(context: HonoContext): string | undefined {
+	return context.req.matchedRoutes.findLast(({ method }) => method !== 'ALL')?.path
 }

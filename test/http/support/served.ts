@@ -9,6 +9,7 @@ export interface Hit {
 	readonly key: string
 	readonly visitor?: string
 	readonly lane?: string
+	readonly at?: number
 }
 
 /** A counter that writes down what it is given. */
@@ -39,10 +40,12 @@ export interface Answer {
 	readonly body: string
 }
 
+export type Ask = (path: string, options?: { method?: string; headers?: Record<string, string>; body?: string }) => Promise<Answer>
+
 /** Serves an application on a free port until the test ends; answers a function that sends it a request, with the path as it is given. */
 export async function served(build: (app: Express) => void): Promise<{
 	readonly port: number
-	readonly ask: (path: string, options?: { method?: string; headers?: Record<string, string>; body?: string }) => Promise<Answer>
+	readonly ask: Ask
 }> {
 	const app = express()
 	build(app)
