@@ -2,6 +2,7 @@
 import http from 'node:http'
 import https from 'node:https'
 import { keyOfPath } from '../../src/http/key-of-path.ts'
+import { lanes } from '../../src/stores/store.ts'
 import type { UnreadableLine } from './count.ts'
 import { type LogLine, parseLine } from './parse.ts'
 import type { Progress } from './progress.ts'
@@ -38,6 +39,7 @@ export interface SendReport {
 
 export interface ServerNumbers {
 	readonly views: number
+	/** Of each lane together; nobody is in two of them but who fetches pages in advance. */
 	readonly unique_visitors: number
 	readonly pages: readonly { readonly page: string; readonly views: number }[]
 }
@@ -150,10 +152,22 @@ function viewsOf({ pages }: ServerNumbers): Map<string, number> {
 	return new Map(pages.map(({ page, views }) => [page, views]))
 }
 
+/** The server's numbers in all lanes: it tells bots from people, a log has both. */
 async function numbersOf(client: Client): Promise<ServerNumbers> {
-	const { status, body } = await client.send('GET', `/stats?limit=${comparedPages}&uniques=0`, {})
-	if (status !== 200) throw new Error(`GET /stats was answered with ${status}: is this the example server?`)
-	return JSON.parse(body) as ServerNumbers
+	const ofLanes = await Promise.all(
+		lanes.map(async (lane) => {
+			const { status, body } = await client.send('GET', `/stats?limit=${comparedPages}&uniques=0&lane=${lane}`, {})
+			if (status !== 200) throw new Error(`GET /stats was answered with ${status}: is this the example server?`)
+			return JSON.parse(body) as ServerNumbers
+		}),
+	)
+	const views = new Map<string, number>()
+	for (const { pages } of ofLanes) for (const page of pages) views.set(page.page, (views.get(page.page) ?? 0) + page.views)
+	return {
+		views: ofLanes.reduce((sum, lane) => sum + lane.views, 0),
+		unique_visitors: ofLanes.reduce((sum, lane) => sum + lane.unique_visitors, 0),
+		pages: [...views].map(([page, views]) => ({ page, views })).sort((a, b) => b.views - a.views || (a.page < b.page ? -1 : 1)),
+	}
 }
 
 interface Client {

@@ -2,6 +2,7 @@
 import express, { type Express } from 'express'
 import { operations } from './api/operations.ts'
 import type { Counting } from './counting.ts'
+import { dashboard } from './dashboard.ts'
 import { answerError, notFound } from './errors.ts'
 import { apiKey as needsKey } from './guards/api-key.ts'
 import { crossOrigin } from './guards/cross-origin.ts'
@@ -33,8 +34,8 @@ export interface AppOptions extends Partial<Pick<Settings, 'visitorSecret' | 'ap
 }
 
 export function createApp(options: AppOptions): Express {
-	const { counting, visitorSecret, apiKey, corsOrigin, trustProxy = ['loopback'], rateLimit, tracker } = options
-	const who = identity(visitorSecret)
+	const { counting, visitorSecret, apiKey, corsOrigin, trustProxy = ['loopback'], rateLimit, tracker, stopping } = options
+	const who = identity(counting.pages, visitorSecret)
 	const app = express()
 	app.disable('x-powered-by')
 	// Who may say, in X-Forwarded-For, whose request it brings. From anybody else it is not looked at.
@@ -59,6 +60,7 @@ export function createApp(options: AppOptions): Express {
 		site(counting, who),
 		health(counting),
 		metricsRouter,
+		dashboard(counting.pages, { stopping }),
 		docs(),
 	)
 	app.use(methodNotAllowed(operations), notFound, answerError)

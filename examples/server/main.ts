@@ -1,32 +1,40 @@
 /**
- * Starts the server: `npm start`. PORT (3000) and HOST (127.0.0.1) say where; REDIS_URL keeps the numbers in Redis, where several servers share them
- * (give them one VISITOR_SECRET). SIGTERM and SIGINT stop it without losing a hit.
+ * Starts the server: `npm start`. The environment says where and how (README.md beside this file lists what); REDIS_URL keeps the numbers in Redis, where
+ * several servers share them (give them one VISITOR_SECRET). `-- --tracker simple|rate|db` says after each request how many there were. SIGTERM and
+ * SIGINT stop it without losing a hit.
  */
 import type { AddressInfo } from 'node:net'
+import { parseArgs } from 'node:util'
+import type { TallymarkError } from '../../src/index.ts'
 import { RedisStore } from '../../src/redis.ts'
 import { createApp } from './app.ts'
 import { openCounting } from './counting.ts'
+import { httpServer } from './listen.ts'
 import { type Settings, settingsFrom } from './settings.ts'
 import { stop } from './stop.ts'
+import { openTracker, type TrackerKind, trackerKinds } from './tracker.ts'
 
-const endpoints = 'POST /visit/:page_id, GET /visits/:page_id, GET /stats, GET /health, and a site to count under /site'
+const endpoints = 'POST /visit/:page_id, GET /visits/:page_id, GET /stats, GET /health, a site to count under /site; all of them: /docs'
 
-function main({ port, host, redisUrl, visitorSecret }: Settings): void {
-	const counting = openCounting({
-		store: redisUrl === undefined ? undefined : new RedisStore(redisUrl),
-		onError: (error) => console.error(`${error.code}: ${error.message}`),
-	})
+function main(settings: Settings, trackerKind: TrackerKind | undefined): void {
+	const { port, host, redisUrl, maxPages } = settings
+	if (trackerKind === 'db' && redisUrl === undefined) {
+		throw new Error('Expected REDIS_URL to be set for --tracker db: Redis is the store that outlives the process')
+	}
+	const store = redisUrl === undefined ? undefined : new RedisStore(redisUrl)
+	const onError = (error: TallymarkError) => console.error(`${error.code}: ${error.message}`)
+	const counting = openCounting({ store, maxPages, onError })
+	const tracker = trackerKind && openTracker({ kind: trackerKind, store, print: (line) => console.log(line), onError })
 	const stopping = new AbortController()
-	const server = createApp({ counting, visitorSecret, stopping: stopping.signal }).listen(port, host, (error) => {
-		if (error) return fail(error)
-		console.log(`Counting at ${urlOf(server.address() as AddressInfo)}: ${endpoints}`)
-	})
+	const server = httpServer(createApp({ ...settings, counting, tracker, stopping: stopping.signal }))
+	server.once('error', fail)
+	server.listen(port, host, () => console.log(`Counting at ${urlOf(server.address() as AddressInfo)}: ${endpoints}`))
 
 	const onSignal = (signal: NodeJS.Signals) => {
 		if (stopping.signal.aborted) process.exit(1)
 		stopping.abort()
 		console.log(`${signal}: finishing what is under way (once more to exit at once)`)
-		stop(server, counting).then(({ hits = 'unknown', pages = 'unknown', unstored }) => {
+		stop(server, counting, tracker).then(({ hits = 'unknown', pages = 'unknown', unstored }) => {
 			console.log(`hits total ${hits}, pages ${pages}, unstored ${unstored}`)
 			process.exit(0)
 		}, fail)
@@ -43,8 +51,15 @@ function fail(error: unknown): void {
 	process.exit(1)
 }
 
+function trackerFrom(args: readonly string[]): TrackerKind | undefined {
+	const { tracker } = parseArgs({ args: [...args], options: { tracker: { type: 'string' } } }).values
+	const kind = trackerKinds.find((each) => each === tracker)
+	if (tracker !== kind) throw new Error(`Expected --tracker to be ${trackerKinds.join(', ')}, got ${JSON.stringify(tracker)}`)
+	return kind
+}
+
 try {
-	main(settingsFrom(process.env))
+	main(settingsFrom(process.env), trackerFrom(process.argv.slice(2)))
 } catch (error) {
 	fail(error)
 }

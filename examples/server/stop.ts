@@ -1,10 +1,12 @@
 /** A graceful stop: no request that was answered is forgotten. */
 import type { Server } from 'node:http'
 import type { Counter } from '../../src/index.ts'
+import { lanes } from '../../src/stores/store.ts'
 import { type Counting, closeCounting } from './counting.ts'
+import type { Tracker } from './tracker.ts'
 
 export interface Totals {
-	/** Hits on all pages; undefined where the store could not be asked any more. */
+	/** Hits on all pages, in all lanes; undefined where the store could not be asked any more. */
 	readonly hits: number | undefined
 	readonly pages: number | undefined
 	/** Hits that could not be stored in time. */
@@ -12,10 +14,10 @@ export interface Totals {
 }
 
 /** Stops listening, lets running requests finish, and then closes the counters: requests first, for each of them may still count. */
-export async function stop(server: Server, counting: Counting, deadlineMs = 10_000): Promise<Totals> {
+export async function stop(server: Server, counting: Counting, tracker?: Tracker, deadlineMs = 10_000): Promise<Totals> {
 	await closeServer(server, deadlineMs)
-	const [hits, pages] = await Promise.all([counting.pages.all.count(), pagesOf(counting.pages)]).catch(() => [undefined, undefined])
-	const { unstored } = await closeCounting(counting, deadlineMs)
+	const [hits, pages] = await Promise.all([hitsOf(counting.pages), pagesOf(counting.pages)]).catch(() => [undefined, undefined])
+	const [{ unstored }] = await Promise.all([closeCounting(counting, deadlineMs), tracker?.close(deadlineMs)])
 	return { hits, pages, unstored }
 }
 
@@ -30,13 +32,20 @@ async function closeServer(server: Server, deadlineMs: number): Promise<void> {
 	clearTimeout(deadline)
 }
 
+async function hitsOf(counter: Counter): Promise<number> {
+	const counts = await Promise.all(lanes.map((lane) => counter.lane(lane).all.count()))
+	return counts.reduce((sum, count) => sum + count, 0)
+}
+
 async function pagesOf(counter: Counter): Promise<number> {
-	let pages = 0
-	let cursor: string | undefined
-	do {
-		const page = await counter.list({ limit: 1_000, ...(cursor !== undefined && { cursor }) })
-		pages += page.keys.length
-		cursor = page.cursor
-	} while (cursor !== undefined)
-	return pages
+	const pages = new Set<string>()
+	for (const lane of lanes) {
+		let cursor: string | undefined
+		do {
+			const page = await counter.lane(lane).list({ limit: 10_000, ...(cursor !== undefined && { cursor }) })
+			for (const key of page.keys) pages.add(key)
+			cursor = page.cursor
+		} while (cursor !== undefined)
+	}
+	return pages.size
 }

@@ -3,7 +3,7 @@ import { connect } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { settingsFrom } from '../../examples/server/settings.ts'
 import { ask, soon } from '../http/support/served.ts'
-import { exampleServer, outputOf, runProgram } from './support/example-server.ts'
+import { browser, exampleServer, outputOf, runProgram } from './support/example-server.ts'
 
 const get = async (port: number, path: string) => JSON.parse((await ask(port, path)).body)
 
@@ -85,10 +85,10 @@ describe('the example server: endpoints', () => {
 			['/visit/x', { method: 'POST', body: '{}', headers: { 'content-type': 'application/json; charset=klingon' } }, 415, 'ERR_BAD_BODY'],
 			['/stats?limit=0', {}, 400, 'ERR_BAD_REQUEST'],
 			['/stats?limit=1&limit=2', {}, 400, 'ERR_BAD_REQUEST'],
-			['/visit/x', {}, 404, 'ERR_NOT_FOUND'],
+			['/visit/x', {}, 405, 'ERR_METHOD'],
 			['/visit/', { method: 'POST' }, 404, 'ERR_NOT_FOUND'],
 			['/visit/a/b', { method: 'POST' }, 404, 'ERR_NOT_FOUND'],
-			['/', {}, 404, 'ERR_NOT_FOUND'],
+			['/nowhere', {}, 404, 'ERR_NOT_FOUND'],
 		]
 		for (const [path, options, status, code] of cases) {
 			const answer = await ask(port, path, options)
@@ -125,7 +125,7 @@ describe('the example server: endpoints', () => {
 			'/site/../visits/x',
 			'/sitemap',
 		]
-		for (const path of paths.slice(0, -1)) expect((await ask(port, path)).status).toBe(200)
+		for (const path of paths.slice(0, -1)) expect((await ask(port, path, { headers: browser })).status).toBe(200)
 		expect((await ask(port, paths.at(-1)!)).status).toBe(404)
 		for (const method of ['HEAD', 'OPTIONS', 'POST', 'PUT', 'PATCH', 'DELETE']) {
 			expect((await ask(port, '/site/about', { method, body: method === 'POST' ? '{bad' : '' })).status).toBe(200)
@@ -144,7 +144,7 @@ describe('the example server: endpoints', () => {
 	it('knows visitors by the address that a proxy on this machine brings', async () => {
 		const { port } = await exampleServer()
 		for (const address of ['192.0.2.1', '192.0.2.2', '192.0.2.1', '2001:db8::1', '2001:db8::2']) {
-			await ask(port, '/site/', { headers: { 'x-forwarded-for': address, 'user-agent': 'Mozilla/5.0' } })
+			await ask(port, '/site/', { headers: { ...browser, 'x-forwarded-for': address } })
 		}
 		await soon(async () => expect(await get(port, '/stats')).toMatchObject({ views: 5, unique_visitors: 3 }))
 	})

@@ -61,7 +61,7 @@ export function events({ pages }: Counting, { userOf }: Identity): Router {
 
 	async function record({ event_id, user_id, timestamp, payload }: Event): Promise<z.output<typeof recorded>> {
 		const page = payload?.page_url === undefined ? noPage : keyOfPath(payload.page_url)
-		const receipt = await pages.hit(page, { visitor: userOf(user_id), at: momentOf(timestamp), id: event_id.toLowerCase() })
+		const receipt = await pages.hit(page, { visitor: await userOf(user_id), at: momentOf(timestamp), id: event_id.toLowerCase() })
 		const again = !receipt.counted && receipt.reason === 'duplicate'
 		if (!again) assertCounted(receipt)
 		return { success: true, message: again ? 'Event was recorded before' : 'Event recorded', event_id }

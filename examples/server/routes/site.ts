@@ -7,7 +7,7 @@ import { hitCounter, keyOfPath } from '../../../src/express.ts'
 import type { Counting } from '../counting.ts'
 import type { Identity } from '../identity.ts'
 
-export function site({ pages: counter }: Counting, { visitorOf: visitor }: Identity): Router {
+export function site({ pages: counter }: Counting, { visitor }: Identity): Router {
 	const router = Router()
 	// Inside a mounted router `url` is what follows the mount path, and stays so for as long as the router's own handler answers.
 	router.use(

@@ -47,7 +47,7 @@ export const trackOperations = [track, stats]
 export function tracking({ pages }: Counting, { userOf }: Identity): Router {
 	const router = Router()
 	serve(router, track, async ({ body: { page_id: page, user_id }, response }) => {
-		assertCounted(await pages.hit(page, { visitor: userOf(user_id) }))
+		assertCounted(await pages.hit(page, { visitor: await userOf(user_id) }))
 		response.json({ status: 'success', message: `View recorded for page ${page}` })
 	})
 	serve(router, stats, async ({ query: { limit, uniques, lane }, response }) => {

@@ -48,7 +48,7 @@ export const visitOperations = [visit, visitsOf]
 export function visits({ pages }: Counting, { visitorOf }: Identity): Router {
 	const router = Router()
 	serve(router, visit, async ({ params: { page_id: page }, request, response }) => {
-		assertCounted(await pages.hit(page, { visitor: visitorOf(request) }))
+		assertCounted(await pages.hit(page, { visitor: await visitorOf(request) }))
 		response.json({ status: 'success', message: `Visit recorded for page ${page}` })
 	})
 	serve(router, visitsOf, async ({ params, query, response }) => {

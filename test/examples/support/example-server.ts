@@ -1,6 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { onTestFinished } from 'vitest'
 
+/** Headers of somebody who is counted as human. */
+export const browser = { 'user-agent': 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0' }
+
 export interface ExampleServer {
 	readonly port: number
 	readonly url: string
@@ -38,8 +41,8 @@ export async function outputOf(child: ChildProcess): Promise<{ code: number | nu
 }
 
 /** The example server on a free port, once it listens. */
-export async function exampleServer(env: Readonly<Record<string, string>> = {}): Promise<ExampleServer> {
-	const child = runProgram('examples/server/main.ts', [], { PORT: '0', ...env })
+export async function exampleServer(env: Readonly<Record<string, string>> = {}, args: readonly string[] = []): Promise<ExampleServer> {
+	const child = runProgram('examples/server/main.ts', args, { PORT: '0', ...env })
 	let text = ''
 	child.stderr!.setEncoding('utf8').on('data', (piece) => {
 		text += piece
