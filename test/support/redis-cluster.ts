@@ -161,15 +161,15 @@ export class RedisCluster {
 		})
 	}
 
-	/** Moves a slot as redis-cli does, key by key; `pace` is awaited before each step. */
-	async moveSlot(slot: number, target: ClusterMember, pace: () => Promise<unknown> = async () => {}): Promise<number> {
+	/** Moves a slot as redis-cli does, a few keys at a time; `pace` is awaited before each step. Answers how many keys it had. */
+	async moveSlot(slot: number, target: ClusterMember, pace: () => Promise<unknown> = async () => {}, atOnce = 3): Promise<number> {
 		const source = await this.masterOf(slot)
 		if (source === target) return 0
 		await target.admin.call('CLUSTER', 'SETSLOT', slot, 'IMPORTING', source.id)
 		await source.admin.call('CLUSTER', 'SETSLOT', slot, 'MIGRATING', target.id)
 		let moved = 0
 		for (;;) {
-			const keys = (await source.admin.callBuffer('CLUSTER', 'GETKEYSINSLOT', slot, 20)) as Buffer[]
+			const keys = (await source.admin.callBuffer('CLUSTER', 'GETKEYSINSLOT', slot, atOnce)) as Buffer[]
 			if (keys.length === 0) break
 			await pace()
 			await source.admin.call('MIGRATE', '127.0.0.1', target.port, '', 0, 5_000, 'REPLACE', 'KEYS', ...keys)
@@ -187,6 +187,18 @@ export class RedisCluster {
 	async failOver(replica: ClusterMember, how: '' | 'FORCE' | 'TAKEOVER' = ''): Promise<void> {
 		await replica.admin.call('CLUSTER', 'FAILOVER', ...(how === '' ? [] : [how]))
 		await this.until('the replica is master', () => this.isMaster(replica))
+	}
+
+	/** From now on a replica gets nothing of what its master is told: its password is wrong. Answers how to let it catch up, whoever it then follows. */
+	async holdBack(replica: ClusterMember, master: ClusterMember): Promise<() => Promise<void>> {
+		await replica.admin.config('SET', 'masteruser', 'nobody')
+		await replica.admin.config('SET', 'masterauth', 'nothing')
+		await master.admin.call('CLIENT', 'KILL', 'TYPE', 'REPLICA')
+		await this.until('the replica is cut off', async () => !(await replica.admin.info('replication')).includes('master_link_status:up'))
+		return async () => {
+			await replica.admin.config('SET', 'masteruser', '')
+			await replica.admin.config('SET', 'masterauth', '')
+		}
 	}
 
 	/** SIGKILL. Its data is gone unless it was kept. */

@@ -7,9 +7,14 @@ export interface ClusterNode extends RedisClient {
 }
 
 export interface ClusterClient extends RedisClient {
-	/** By slot, 'host:port' of its master and then of its replicas. Where it is missing, every slot is sent by itself. */
-	readonly slots?: readonly (readonly string[] | undefined)[]
-	readonly options?: { readonly keyPrefix?: string | undefined }
+	/** By slot, 'host:port' of its master and then of its replicas. */
+	readonly slots: readonly (readonly string[] | undefined)[]
+	readonly options?: {
+		readonly keyPrefix?: string | undefined
+		readonly scaleReads?: unknown
+		readonly enableAutoPipelining?: boolean | undefined
+		readonly redisOptions?: { readonly keyPrefix?: string | undefined } | undefined
+	}
 	/** The nodes there are, as far as the client knows. */
 	nodes(role: 'all' | 'master' | 'slave'): readonly ClusterNode[]
 	/** Sends one command to where its key is, following MOVED and ASK. */

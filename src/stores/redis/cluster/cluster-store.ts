@@ -49,6 +49,14 @@ function isNodes(target: ClusterClient | ClusterNodes): target is ClusterNodes {
 function checkClient(client: ClusterClient): ClusterClient {
 	const methods = ['pipeline', 'on', 'nodes', 'call'] as const
 	if (methods.some((method) => typeof client?.[method] !== 'function')) throw expected('ERR_TALLYMARK_OPTION', 'cluster', wanted, client)
+	const { keyPrefix, redisOptions } = client.options ?? {}
+	if (keyPrefix !== undefined && keyPrefix !== '' && redisOptions?.keyPrefix !== keyPrefix)
+		throw expected(
+			'ERR_TALLYMARK_OPTION',
+			'cluster',
+			'a client with its keyPrefix in its redisOptions, where its nodes have it too',
+			client,
+		)
 	return client
 }
 

@@ -1,13 +1,15 @@
 /**
- * The way to the servers of a cluster. What is sent in one turn goes to each node as one pipeline, however many slots it has of it. The client's map of
- * the slots may be wrong, and a slot that is being moved is on two nodes: what is answered MOVED, ASK or TRYAGAIN was not executed, and goes again
- * one by one, which is how the client follows them.
+ * The way to the servers of a cluster. What is sent in one turn goes to each node as one pipeline, however many slots it has of it. The map of the
+ * slots may be wrong, and a slot that is being moved is on two nodes: what is answered MOVED, ASK or TRYAGAIN was not executed, and goes again to where
+ * it belongs. (That must not be left to the client's own pipelines: ioredis takes all of one to where one of its commands is to ask, and there the keys
+ * that were not moved yet read as if they did not exist.)
  */
 import { systemClock } from '../../../clock.ts'
-import type { Argument, Command, RedisClient } from '../client.ts'
+import type { Command, RedisClient } from '../client.ts'
 import { Failure } from '../failure.ts'
 import { onlyIfReplicated, type Replicas, type Reply, type Server, sendTogether, type Wire } from '../wire.ts'
-import { addressOf, type ClusterClient } from './cluster-client.ts'
+import { lead, push, strayedOf, takes } from './astray.ts'
+import { addressOf, type ClusterClient, type ClusterNode } from './cluster-client.ts'
 import { Owners } from './owners.ts'
 
 /** A call, or that part of it that goes to one slot. */
@@ -21,6 +23,8 @@ interface Parcel {
 const SLOW_MS = 1_000
 /** What is sent to every master does not wait longer for those that do not answer. */
 const EVERYWHERE_MS = 1_000
+/** From node to node at most. */
+const HOPS = 5
 
 export class ClusterWire implements Wire {
 	readonly #replicas: Replicas
@@ -38,7 +42,8 @@ export class ClusterWire implements Wire {
 	send(redis: RedisClient, calls: readonly (readonly Command[])[]): Promise<readonly Reply[]>[] {
 		const client = redis as ClusterClient
 		const owners = this.#ownersOf(client)
-		const pipelines = new Map<string, Parcel[]>()
+		const nodes = new Map(client.nodes('all').map((node) => [addressOf(node), node]))
+		const byNode = new Map<string | undefined, Parcel[]>()
 		const answers = new Map<Parcel, Promise<readonly Reply[]>>()
 		const parcels = calls.map((commands) => {
 			const mine = parcelsOf(commands, (key) => owners.slot(key))
@@ -47,21 +52,18 @@ export class ClusterWire implements Wire {
 					answers.set(parcel, this.#everywhere(client, parcel.commands))
 					continue
 				}
-				const name = slot === undefined ? 'any' : (owners.group(slot) ?? `slot ${slot}`)
-				pipelines.set(name, [...(pipelines.get(name) ?? []), parcel])
+				const owner = slot === undefined ? anyMaster(client) : owners.of(slot)
+				push(byNode, owner, parcel)
 			}
 			return mine.map(([, parcel]) => parcel)
 		})
-		for (const together of pipelines.values()) {
-			const sent = sendTogether(
-				client,
-				together.map(({ commands }) => commands),
-				this.#replicas,
-			)
+		for (const [owner, together] of byNode) {
+			const node = owner === undefined ? undefined : nodes.get(owner)
+			const sent = this.#sendTo(client, owner, node, together)
 			for (const [i, parcel] of together.entries()) {
 				answers.set(
 					parcel,
-					this.#inTime(client, sent[i]!).then((replies) => this.#follow(client, parcel.commands, replies)),
+					sent[i]!.then((replies) => this.#follow(client, parcel.commands, replies)),
 				)
 			}
 		}
@@ -81,15 +83,11 @@ export class ClusterWire implements Wire {
 		this.#refresh(client)
 		const masters = new Set<string>()
 		const replicas = new Set<string>()
-		for (const [master, ...others] of client.slots?.filter((nodes) => nodes !== undefined) ?? []) {
+		for (const [master, ...others] of new Set(client.slots.filter((nodes) => nodes !== undefined))) {
 			if (master !== undefined) masters.add(master)
 			for (const other of others) replicas.add(other)
 		}
 		const nodes = new Map(client.nodes('all').map((node) => [addressOf(node), node]))
-		if (masters.size === 0) {
-			for (const node of client.nodes('master')) masters.add(addressOf(node))
-			for (const node of client.nodes('slave')) replicas.add(addressOf(node))
-		}
 		const server = (role: Server['role']) => (address: string) => ({ name: `redis:${address}`, role, client: nodes.get(address) })
 		const followers = [...replicas].filter((address) => !masters.has(address))
 		return [...[...masters].sort().map(server('master')), ...followers.sort().map(server('replica'))]
@@ -100,15 +98,50 @@ export class ClusterWire implements Wire {
 		return this.#owners
 	}
 
-	/** Sends again, one by one, what was sent to the wrong node. */
+	#sendTo(
+		client: ClusterClient,
+		owner: string | undefined,
+		node: ClusterNode | undefined,
+		parcels: readonly Parcel[],
+	): Promise<readonly Reply[]>[] {
+		if (node === undefined || !takes.has(node.status)) {
+			// It is not waited for: the client has no other use for it than to keep what is sent, and to send it late.
+			this.#refresh(client)
+			const why = owner === undefined ? 'nobody has the slot' : `no connection to ${owner}`
+			return parcels.map(async ({ commands }) => failures(commands, why))
+		}
+		const sent = sendTogether(
+			node,
+			parcels.map(({ commands }) => commands),
+			this.#replicas,
+		)
+		const slow = systemClock.setTimer(() => this.#refresh(client), SLOW_MS)
+		void Promise.all(sent).then((all) => {
+			slow.cancel()
+			// No reply of a server: the connection is gone, and perhaps the server, and another has taken over.
+			if (all.flat().some((reply) => reply instanceof Failure && !isReply(reply))) this.#refresh(client)
+		})
+		return sent
+	}
+
+	/** Sends again what was sent to the wrong node. */
 	async #follow(client: ClusterClient, commands: readonly Command[], replies: readonly Reply[]): Promise<readonly Reply[]> {
-		const strayed = [...replies.keys()].filter((i) => hasStrayed(replies[i]))
-		if (strayed.length === 0) return replies
-		const again = strayed.map((i) => commands[i]!)
-		let answers: readonly Reply[] = await Promise.all(again.map((command) => one(client, command)))
-		if (this.#replicas.count > 0) answers = onlyIfReplicated(again, answers, await this.#replicated(client), this.#replicas.count)
+		const all = strayedOf(commands, replies)
+		if (all.length === 0) return replies
+		this.#refresh(client)
 		const whole = [...replies]
-		for (const [i, place] of strayed.entries()) whole[place] = answers[i]
+		for (let hop = 0, strayed = all; strayed.length > 0 && hop < HOPS; hop++) {
+			await lead(client, strayed, whole)
+			strayed = strayedOf(commands, whole).filter(({ to }) => to !== '')
+		}
+		if (this.#replicas.count === 0) return whole
+		const sure = onlyIfReplicated(
+			all.map(({ command }) => command),
+			all.map(({ place }) => whole[place]),
+			await this.#replicated(client),
+			this.#replicas.count,
+		)
+		for (const [i, { place }] of all.entries()) whole[place] = sure[i]
 		return whole
 	}
 
@@ -122,7 +155,7 @@ export class ClusterWire implements Wire {
 
 	/** Answers what one of the masters answered: those that are away are asked again when they are needed. */
 	async #everywhere(client: ClusterClient, commands: readonly Command[]): Promise<readonly Reply[]> {
-		const none = commands.map((): Reply => new Failure(new Error('no master of the cluster answered')))
+		const none: readonly Reply[] = failures(commands, 'no master of the cluster answered')
 		let answer: readonly Reply[] | undefined
 		const asked = client.nodes('master').map(async (node) => {
 			const [replies = none] = await Promise.all(sendTogether(node, [commands], { count: 0, timeoutMs: 0 }))
@@ -130,11 +163,6 @@ export class ClusterWire implements Wire {
 		})
 		await Promise.race([Promise.all(asked), new Promise<void>((resolve) => systemClock.setTimer(resolve, EVERYWHERE_MS))])
 		return answer ?? none
-	}
-
-	#inTime<Result>(client: ClusterClient, answer: Promise<Result>): Promise<Result> {
-		const timer = systemClock.setTimer(() => this.#refresh(client), SLOW_MS)
-		return answer.finally(() => timer.cancel())
 	}
 
 	/** At most once in a while. */
@@ -173,15 +201,18 @@ function keyOf({ name, args }: Command): string | undefined {
 	return keyless.has(name) ? undefined : String(args[keyAt[name] ?? 0])
 }
 
-function hasStrayed(reply: Reply): boolean {
-	// The last one is what ioredis says of a pipeline for nodes that, by its map of just now, are not one.
-	return reply instanceof Failure && /^(MOVED|ASK|TRYAGAIN)\b|same slots allocation group/.test(reply.message)
+/** An error that a server replied begins with a word in capitals. */
+function isReply({ message }: Failure): boolean {
+	return /^[A-Z]{3,} /.test(message)
 }
 
-async function one(client: ClusterClient, { name, args, binary }: Command): Promise<Reply> {
-	try {
-		return await (binary === true ? client.callBuffer(name, args as Argument[]) : client.call(name, args as Argument[]))
-	} catch (error) {
-		return new Failure(error)
-	}
+function anyMaster(client: ClusterClient): string | undefined {
+	const masters = client.nodes('master')
+	const node = masters.find(({ status }) => status === 'ready') ?? masters[0]
+	return node === undefined ? undefined : addressOf(node)
+}
+
+function failures(commands: readonly Command[], why: string): readonly Failure[] {
+	const failure = new Failure(new Error(why))
+	return commands.map(() => failure)
 }

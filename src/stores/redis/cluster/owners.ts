@@ -36,25 +36,22 @@ export class Owners {
 		return slot
 	}
 
-	/** The nodes that have a slot, as a name for all of them; undefined when they are not known. */
-	group(slot: number): string | undefined {
-		const nodes = this.#client.slots?.[slot]
-		if (nodes?.[0] === undefined) return undefined
-		if (!this.#known.has(slot)) this.#known.set(slot, nodes[0])
-		return nodes.join()
+	/** The master that has a slot, as far as the client knows. */
+	of(slot: number): string | undefined {
+		const owner = this.#client.slots[slot]?.[0]
+		if (owner !== undefined && !this.#known.has(slot)) this.#known.set(slot, owner)
+		return owner
 	}
 
 	/** See Wire.watch. */
 	watch(suspect: (concerns?: Concerns) => void): () => void {
-		const { slots } = this.#client
 		const connected = new Map<ClusterNode, () => void>()
 		const meet = (node: ClusterNode) => {
 			const address = addressOf(node)
 			if (node.status === 'ready') this.#met.add(address)
 			const ready = () => {
 				if (!this.#met.has(address)) this.#met.add(address)
-				else if (slots === undefined) suspect()
-				else suspect((key) => this.#client.slots?.[this.slot(key)]?.[0] === address)
+				else suspect((key) => this.#client.slots[this.slot(key)]?.[0] === address)
 			}
 			node.on('ready', ready)
 			connected.set(node, ready)
@@ -87,7 +84,7 @@ export class Owners {
 	#changed(): ReadonlySet<number> {
 		const changed = new Set<number>()
 		for (const [slot, owner] of this.#known) {
-			const now = this.#client.slots?.[slot]?.[0]
+			const now = this.#client.slots[slot]?.[0]
 			if (now === undefined || now === owner) continue
 			changed.add(slot)
 			this.#known.set(slot, now)
