@@ -196,8 +196,8 @@ describe('replay: over HTTP', () => {
 	it('says what was refused, what failed, and where the numbers differ; nothing is sent twice', async () => {
 		const asked: string[] = []
 		const { port } = await served((app) => {
-			app.get('/stats', (_request, response) => {
-				const views = asked.filter((path) => path === '/site/page').length
+			app.get('/stats', (request, response) => {
+				const views = request.query['lane'] === 'human' ? asked.filter((path) => path === '/site/page').length : 0
 				response.json({ views, unique_visitors: 1, pages: views ? [{ page: '/page', views }] : [] })
 			})
 			app.use((request: express.Request, response: express.Response) => {
