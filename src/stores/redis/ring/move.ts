@@ -69,6 +69,8 @@ export type MoveOutcome = 'moved' | 'aborted' | 'over' | 'stopped'
 
 /** Times that a move is begun again, because nodes went back in time, or others were at it. */
 const ROUNDS = 50
+/** Between attempts to write a record to a node that is full. */
+const ROOM_MS = 100
 
 /**
  * Rejects with StoreUnavailableError when a node does not answer: the same call later goes on from there. Rejects with StoreRefusedError when the target
@@ -171,7 +173,7 @@ class Mover {
 			await this.#step('activate')
 			if (!(await this.#change(this.#target, this.#importing, this.#active, runId))) return 'again'
 		} catch (error) {
-			if (isTallymarkError(error) && error.code === 'ERR_TALLYMARK_STORE_REFUSED') await this.#giveUp()
+			if (isRefusal(error)) await this.#giveUp()
 			throw error
 		}
 		if (this.#sealedAt !== undefined) this.#context.onHeld?.(performance.now() - this.#sealedAt)
@@ -195,24 +197,27 @@ class Mover {
 		return 'moved'
 	}
 
-	/** The target does not take the copy. */
+	/** The target does not take the copy. Throws when it does not even take the record that says so. */
 	async #giveUp(): Promise<void> {
-		for (let round = 0; round < ROUNDS; round++) {
+		const nothing = recordOf(undefined)
+		for (let round = 0; ; round++) {
 			await this.#step('abortTarget')
 			const theirs = await this.#read(this.#target)
-			if (theirs.text === this.#importing.text) {
+			if (theirs.text === this.#refusing.text) {
+				if ((await this.#reopen()) !== 'again') return
+			} else if (theirs.text === this.#importing.text) {
 				// A target that is full takes no record before it has room: without one it refuses too.
-				if (!(await this.#change(this.#target, theirs, recordOf(undefined)))) continue
-				await removePartition(this.#target, this.#task.partition, recordOf(undefined), this.#context)
-				await this.#change(this.#target, recordOf(undefined), this.#refusing)
-				continue
-			}
-			if (theirs.text !== this.#refusing.text) {
-				if (!canImport(theirs.own, this.#task.epoch)) return
-				await this.#change(this.#target, theirs, this.#refusing)
-				continue
-			}
-			if ((await this.#reopen()) !== 'again') return
+				if (await this.#change(this.#target, theirs, nothing))
+					await removePartition(this.#target, this.#task.partition, nothing, this.#context)
+			} else if (canImport(theirs.own, this.#task.epoch)) {
+				try {
+					await this.#change(this.#target, theirs, this.#refusing)
+				} catch (error) {
+					if (!isRefusal(error) || round >= ROUNDS) throw error
+					// Room is made in the background.
+					await new Promise((resolve) => setTimeout(resolve, ROOM_MS))
+				}
+			} else return
 		}
 	}
 
@@ -252,6 +257,10 @@ class Mover {
 	async #step(step: MoveStep): Promise<void> {
 		await this.#context.onStep?.(step, this.#task)
 	}
+}
+
+function isRefusal(error: unknown): boolean {
+	return isTallymarkError(error) && error.code === 'ERR_TALLYMARK_STORE_REFUSED'
 }
 
 /** Whether a node may become the target: it does not own the partition, and all that it recalls is older. */

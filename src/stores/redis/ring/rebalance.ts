@@ -16,7 +16,7 @@ import { type Survey, survey } from './survey.ts'
 import { removePartition } from './transfer.ts'
 
 export interface RebalanceNode extends Node {
-	/** See {@link RingNode}. @default 1 */
+	/** Its share relative to the others', above 0 and up to 100. @default the one that is stored, or 1 */
 	readonly weight?: number | undefined
 	/** A url without user and password, for clients that do not know the node. */
 	readonly address?: string | undefined
@@ -56,16 +56,20 @@ const ATTEMPTS = 3
  */
 export async function rebalance(options: RebalanceOptions): Promise<RebalanceReport> {
 	const { namespace = 'tm', dryRun = false, signal, onPlan } = options
-	const { from, to } = options
+	const { from } = options
 	const parallel = whole('parallel', options.parallel, 8, 1, 64)
 	const timeoutMs = whole('timeoutMs', options.timeoutMs, 5_000, 10, 60_000)
-	const nodes = new Map<string, RebalanceNode>([...from, ...to].map((node) => [node.name, node]))
-	const ring = new Ring(to.map(({ name, weight }) => ({ name, weight })))
+	const nodes = new Map<string, RebalanceNode>([...from, ...options.to].map((node) => [node.name, node]))
 	const keys = new Keys(namespace)
 	const placement = await read(nodes, keys, namespace, timeoutMs)
+	const stored = new Map(placement.nodes.map(({ name, weight }) => [name, weight]))
+	const to = options.to.map((node): RebalanceNode => ({ ...node, weight: node.weight ?? stored.get(node.name) }))
+	const ring = new Ring(to.map(({ name, weight }) => ({ name, weight })))
+	let latest = placement
 	if (!dryRun) {
 		// So that a client that meets a node it was not told of finds the way.
-		await announce(nodes, [...nodes.values()], placement, keys, timeoutMs)
+		const all = [...new Map([...nodes.values(), ...to].map((node) => [node.name, node])).values()]
+		latest = await announce(nodes, all, placement, keys, timeoutMs)
 		await restoreOwners([...nodes.values()], [...nodes.values()], keys, placement, timeoutMs)
 	}
 	const progress = new Progress(options.onProgress)
@@ -100,9 +104,9 @@ export async function rebalance(options: RebalanceOptions): Promise<RebalanceRep
 	).filter(({ partition }) => !stuck.has(partition))
 	const tasks = left.map((move): MoveTask => ({ ...move, epoch: nextEpoch(now.owners[move.partition]!.epoch) }))
 	const rest = signal?.aborted === true ? tasks : await runAll(tasks, parallel, context, progress)
-	const stopped = signal?.aborted === true && rest.length > 0
-	if (begun.length + rest.length === 0) await announce(nodes, to, placement, keys, timeoutMs)
-	return progress.report(plan, stopped)
+	const isDone = begun.length + rest.length === 0
+	if (isDone) await announce(nodes, to, latest, keys, timeoutMs)
+	return progress.report(plan, signal?.aborted === true && !isDone)
 }
 
 async function read(nodes: ReadonlyMap<string, Node>, keys: Keys, namespace: string, timeoutMs: number): Promise<Placement> {
@@ -129,19 +133,22 @@ async function read(nodes: ReadonlyMap<string, Node>, keys: Keys, namespace: str
 	return placement
 }
 
-/** Publishes which nodes there are. */
+/** Publishes which nodes there are, if that is news; answers what is published now. */
 async function announce(
 	nodes: ReadonlyMap<string, RebalanceNode>,
 	listed: readonly RebalanceNode[],
 	placement: Placement,
 	keys: Keys,
 	timeoutMs: number,
-): Promise<void> {
-	const known = new Map(placement.nodes.map((node) => [node.name, node]))
-	const list = listed.map(({ name, weight = 1, address = known.get(name)?.address }): PlacedNode => ({ name, weight, address }))
+): Promise<Placement> {
+	const addresses = new Map(placement.nodes.map(({ name, address }) => [name, address]))
+	const list = listed.map(({ name, weight = 1, address = addresses.get(name) }): PlacedNode => ({ name, weight, address }))
+	if (JSON.stringify(list) === JSON.stringify(placement.nodes)) return placement
 	// Two coordinators that announce at the same time must not give one number to two lists.
 	const version = Math.max(placement.version + 1, Date.now() * 1_000 + Math.floor(Math.random() * 1_000))
-	await publish([...nodes.values()], keys, { id: placement.id, version, nodes: list, owners: placement.owners }, timeoutMs)
+	const published = { ...placement, version, nodes: list }
+	await publish([...nodes.values()], keys, published, timeoutMs)
+	return published
 }
 
 function planOf({ begun, owners }: Survey, ring: Ring, nodes: ReadonlyMap<string, Node>): RebalancePlan {

@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { Redis } from 'ioredis'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { Keys } from '../../../../src/stores/redis/keys.ts'
@@ -121,7 +120,7 @@ it('a node that lost everything owns again what is placed there, when all others
 	await servers[2]!.stop()
 	await ensure()
 	expect(await own(0, partition)).toBe(null)
-	const back = once(clients[2]!, 'ready')
+	const back = new Promise((resolve) => clients[2]!.once('ready', resolve))
 	servers[2] = await startRedis({ port: servers[2]!.port })
 	await back
 	await ensure()

@@ -1,5 +1,4 @@
 /** A ring of real servers whose first node has everything, and what is on them. */
-import { once } from 'node:events'
 import { Redis } from 'ioredis'
 import { RedisStore } from '../../../../src/redis.ts'
 import { Keys } from '../../../../src/stores/redis/keys.ts'
@@ -118,7 +117,7 @@ export class RingBench {
 		const client = this.clients[node]!
 		await server.kill()
 		const lost = backMs + bytes > 0 ? await server.tear(backMs, bytes) : 0
-		const back = once(client, 'ready')
+		const back = new Promise((resolve) => client.once('ready', resolve))
 		await server.restart()
 		await back
 		return lost

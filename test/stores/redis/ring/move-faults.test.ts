@@ -1,0 +1,248 @@
+import { afterEach, expect, it } from 'vitest'
+import { runIdOf } from '../../../../src/stores/redis/ring/durable.ts'
+import type { MoveStep } from '../../../../src/stores/redis/ring/move.ts'
+import { sleep } from '../support.ts'
+import { RingBench } from './support.ts'
+
+let bench: RingBench
+afterEach(() => bench.stop())
+
+/** Does something the first time a step is about to be taken. */
+function atFirst(step: MoveStep, act: () => Promise<unknown>) {
+	let begun = false
+	return async (each: MoveStep) => {
+		if (each !== step || begun) return
+		begun = true
+		await act()
+	}
+}
+
+it('a target that was restarted between the copy and its activation is copied to again', async () => {
+	bench = await RingBench.start(2, { partitions: 1 })
+	await bench.fill()
+	const before = await bench.everything()
+	let lost = 0
+	const report = await bench.rebalance(bench.nodes.slice(1), {
+		onStep: atFirst('activate', async () => {
+			// The copy is gone by half, the record that it is importing is not.
+			const keys = await bench.contents(1)
+			await sleep(100)
+			lost = await bench.crash(1, 0, 4_000)
+			expect(await bench.own(0)).toEqual(['S:2:b', 'I:2'])
+			expect((await bench.contents(1)).size).toBeLessThan(keys.size)
+		}),
+	})
+	expect(lost).toBeGreaterThanOrEqual(4_000)
+	expect(report.failed).toEqual([])
+	expect(await bench.contents(1)).toEqual(before)
+})
+
+it('what the target still has of an earlier stay does not join the copy', async () => {
+	bench = await RingBench.start(2, { partitions: 1 })
+	await bench.fill()
+	await bench.finish(bench.nodes.slice(1))
+	// Its removal was rolled back: old keys, and the seal of that move.
+	const stale = bench.keys.hits(0, 'ai', { level: 'total', start: 0 })
+	await bench.clients[0]!.zadd(stale, -5, '=/old')
+	await bench.clients[0]!.set(bench.keys.own(0), 'S:2:b')
+	const before = await bench.contents(1)
+	const report = await bench.rebalance(bench.nodes.slice(0, 1))
+	expect(report.failed).toEqual([])
+	expect(await bench.everything()).toEqual(before)
+	expect(await bench.own(0)).toEqual(['A:4', 'G:4:a'])
+})
+
+it('a seal that the copy relies on outlives a loss of power', async () => {
+	bench = await RingBench.start(2, { partitions: 1, fsync: 'everysec' })
+	await bench.fill()
+	await sleep(1_500)
+	const before = await bench.everything()
+	let seen: (string | null)[] = []
+	const report = await bench.rebalance(bench.nodes.slice(1), {
+		onStep: atFirst('copy', async () => {
+			await bench.crash(0, 1_000)
+			seen = await bench.own(0)
+		}),
+	})
+	expect(seen).toEqual(['S:2:b', 'I:2'])
+	expect(report.failed).toEqual([])
+	expect(await bench.everything()).toEqual(before)
+})
+
+it('a seal that was rolled back is made again, with what was counted meanwhile', async () => {
+	bench = await RingBench.start(2, { partitions: 1, fsync: 'everysec' })
+	await bench.fill()
+	await sleep(1_500)
+	const key = bench.keys.hits(0, 'human', { level: 'total', start: 0 })
+	const report = await bench.rebalance(bench.nodes.slice(1), {
+		onStep: atFirst('awaitSeal', async () => {
+			await bench.crash(0, 500, 1)
+			expect(await bench.own(0)).toEqual(['A:1', 'I:2'])
+			await bench.clients[0]!.zadd(key, -77, '=/meanwhile')
+		}),
+	})
+	expect(report.failed).toEqual([])
+	expect(await bench.clients[1]!.zscore(key, '=/meanwhile')).toBe('-77')
+	expect(await bench.own(0)).toEqual(['G:2:b', 'A:2'])
+})
+
+it('the source is given up when the target cannot lose the partition any more', async () => {
+	bench = await RingBench.start(2, { partitions: 1, fsync: 'everysec' })
+	await bench.fill()
+	const before = await bench.everything()
+	let seen: (string | null)[] = []
+	const report = await bench.rebalance(bench.nodes.slice(1), {
+		onStep: atFirst('publish', async () => {
+			await bench.crash(1, 1_000)
+			seen = await bench.own(0)
+		}),
+	})
+	expect(seen).toEqual(['S:2:b', 'A:2'])
+	expect(report.failed).toEqual([])
+	expect(await bench.everything()).toEqual(before)
+})
+
+it('an activation that was rolled back is made again', async () => {
+	bench = await RingBench.start(2, { partitions: 1, fsync: 'everysec' })
+	await bench.fill()
+	await sleep(1_500)
+	const before = await bench.everything()
+	const report = await bench.rebalance(bench.nodes.slice(1), {
+		onStep: atFirst('awaitActivation', async () => {
+			await bench.crash(1, 0, 10)
+			expect(await bench.own(0)).toEqual(['S:2:b', 'I:2'])
+		}),
+	})
+	expect(report.failed).toEqual([])
+	expect(await bench.everything()).toEqual(before)
+	expect(await bench.own(0)).toEqual(['G:2:b', 'A:2'])
+})
+
+it('a source whose last move could be rolled back is waited for, before its copy elsewhere is removed', async () => {
+	bench = await RingBench.start(2, { partitions: 1, fsync: 'everysec' })
+	await bench.fill()
+	await bench.finish(bench.nodes.slice(1))
+	// As if the coordinator had died right after the activation, a moment ago.
+	const before = await bench.contents(1)
+	await bench.finish(bench.nodes.slice(0, 1))
+	await bench.clients[0]!.set(bench.keys.own(0), 'A:4')
+	let seen: (string | null)[] = []
+	await bench.rebalance(bench.nodes.slice(1), {
+		onStep: atFirst('seal', async () => {
+			await bench.crash(0, 1_000)
+			seen = await bench.own(0)
+		}),
+	})
+	expect(seen[0]).toBe('A:4')
+	expect(await bench.everything()).toEqual(before)
+})
+
+it('a target that takes nothing is given up: the source is open again, and the move can be made later', async () => {
+	bench = await RingBench.start(2, { partitions: 2 })
+	await bench.fill()
+	const before = await bench.everything()
+	const target = bench.clients[1]!
+	let attempts = 0
+	const report = await bench.rebalance(bench.nodes.slice(1), {
+		onStep: async (step) => {
+			if (step === 'copy') await target.config('SET', 'maxmemory', '1')
+			// It takes a while until what was removed there makes room.
+			if (step === 'abortTarget' && ++attempts === 6) await target.config('SET', 'maxmemory', '0')
+		},
+	})
+	expect(report.moved).toBe(0)
+	expect(report.failed.map(({ error }) => error)).toEqual(
+		Array.from({ length: 2 }, () =>
+			expect.objectContaining({ code: 'ERR_TALLYMARK_STORE_REFUSED', message: expect.stringMatching(/^b .*OOM/) }),
+		),
+	)
+	expect(await bench.contents(0)).toEqual(before)
+	expect(await bench.contents(1)).toEqual(new Map())
+	expect(await bench.own(0)).toEqual(['A:3', 'G:3:a'])
+	expect((await bench.rebalance(bench.nodes.slice(1))).failed).toEqual([])
+	expect(await bench.contents(1)).toEqual(before)
+	expect(await bench.own(0)).toEqual(['G:4:b', 'A:4'])
+})
+
+it('a move that was being given up is given up by the next coordinator, and then made', async () => {
+	bench = await RingBench.start(2, { partitions: 1 })
+	await bench.fill()
+	const before = await bench.everything()
+	await bench.clients[0]!.set(bench.keys.own(0), 'S:2:b')
+	await bench.clients[1]!.set(bench.keys.own(0), 'G:3:a')
+	const steps: MoveStep[] = []
+	const report = await bench.rebalance(bench.nodes.slice(1), { onStep: (step) => void steps.push(step) })
+	expect(steps[0]).toBe('abortSource')
+	expect(report.failed).toEqual([])
+	expect(await bench.own(0)).toEqual(['G:4:b', 'A:4'])
+	expect(await bench.everything()).toEqual(before)
+})
+
+it('a refusal that an abort relies on outlives a loss of power', async () => {
+	bench = await RingBench.start(2, { partitions: 1, fsync: 'everysec' })
+	await bench.fill()
+	let seen: (string | null)[] = []
+	let crashed = false
+	await bench.rebalance(bench.nodes.slice(1), {
+		onStep: async (step) => {
+			await bench.clients[1]!.config('SET', 'maxmemory', step === 'copy' ? '1' : '0')
+			if (step !== 'abortSource' || crashed) return
+			crashed = true
+			await bench.crash(1, 1_000)
+			seen = await bench.own(0)
+		},
+	})
+	expect(seen).toEqual(['S:2:b', 'G:3:a'])
+	expect(await bench.own(0)).toEqual(['A:3', 'G:3:a'])
+})
+
+it('a node that is down fails its own moves, by name, and no others', async () => {
+	bench = await RingBench.start(3, { partitions: 6 })
+	await bench.fill()
+	const before = await bench.everything()
+	await bench.servers[1]!.kill()
+	const report = await bench.rebalance(bench.nodes)
+	expect(report.moved).toBe(2)
+	expect(report.failed.map(({ move, error }) => [move.to, error.code, error.message.split(' ')[0]])).toEqual(
+		Array.from({ length: 2 }, () => ['b', 'ERR_TALLYMARK_STORE_UNAVAILABLE', 'b']),
+	)
+	await bench.servers[1]!.restart()
+	await bench.clients[1]!.ping()
+	expect((await bench.finish(bench.nodes)).moved).toBe(2)
+	expect(await bench.everything()).toEqual(before)
+})
+
+it('a node that has lost everything takes part again', async () => {
+	bench = await RingBench.start(2, { partitions: 2 })
+	await bench.fill()
+	await bench.finish(bench.nodes)
+	const [kept, lost] = [await bench.contents(0), bench.clients[1]!]
+	await lost.flushall()
+	expect((await bench.finish(bench.nodes.slice(0, 1))).moved).toBe(1)
+	expect(await bench.everything()).toEqual(kept)
+	expect(await bench.owners()).toEqual(['a', 'a'])
+})
+
+it('waits for as many replicas as asked, and says when there are fewer', async () => {
+	bench = await RingBench.start(2, { partitions: 1, replica: true })
+	await bench.fill()
+	const before = await bench.everything()
+	const report = await bench.rebalance(bench.nodes.slice(1), { replicasToWaitFor: 2, timeoutMs: 200 })
+	expect(report.failed[0]?.error).toMatchObject({
+		code: 'ERR_TALLYMARK_STORE_UNAVAILABLE',
+		message: expect.stringMatching(/a has 1 .* 2 are/),
+	})
+	let seen: unknown
+	const again = await bench.rebalance(bench.nodes.slice(1), {
+		replicasToWaitFor: 1,
+		onStep: atFirst('publish', async () => {
+			const runId = await runIdOf(bench.nodes[1]!, 1_000)
+			await bench.servers[1]!.failOver()
+			seen = await bench.servers[1]!.command('get', bench.keys.own(0))
+			expect(runId).not.toBe('')
+		}),
+	})
+	expect(seen).toBe('A:2')
+	expect(again.failed.length).toBeLessThanOrEqual(1)
+	expect(before.size).toBeGreaterThan(0)
+})
