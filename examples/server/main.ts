@@ -1,27 +1,29 @@
 /**
- * Starts the server: `npm start`. The environment says where and how (README.md beside this file lists what); REDIS_URL keeps the numbers in Redis, where
+ * Starts the server: `npm start`. The environment says where and how (README.md beside this file lists what); REDIS_URL, REDIS_NODES or REDIS_CLUSTER keep the numbers in Redis, where
  * several servers share them (give them one VISITOR_SECRET). `-- --tracker simple|rate|db` says after each request how many there were. SIGTERM and
  * SIGINT stop it without losing a hit.
  */
 import type { AddressInfo } from 'node:net'
 import { parseArgs } from 'node:util'
 import type { TallymarkError } from '../../src/index.ts'
-import { RedisStore } from '../../src/redis.ts'
 import { createApp } from './app.ts'
 import { openCounting } from './counting.ts'
 import { httpServer } from './listen.ts'
 import { type Settings, settingsFrom } from './settings.ts'
 import { stop } from './stop.ts'
+import { storeFrom } from './store.ts'
 import { openTracker, type TrackerKind, trackerKinds } from './tracker.ts'
 
 const endpoints = 'POST /visit/:page_id, GET /visits/:page_id, GET /stats, GET /health, a site to count under /site; all of them: /docs'
 
 function main(settings: Settings, trackerKind: TrackerKind | undefined): void {
-	const { port, host, redisUrl, maxPages } = settings
-	if (trackerKind === 'db' && redisUrl === undefined) {
-		throw new Error('Expected REDIS_URL to be set for --tracker db: Redis is the store that outlives the process')
+	const { port, host, maxPages } = settings
+	const store = storeFrom(settings)
+	if (trackerKind === 'db' && store === undefined) {
+		throw new Error(
+			'Expected REDIS_URL, REDIS_NODES or REDIS_CLUSTER to be set for --tracker db: Redis is the store that outlives the process',
+		)
 	}
-	const store = redisUrl === undefined ? undefined : new RedisStore(redisUrl)
 	const onError = (error: TallymarkError) => console.error(`${error.code}: ${error.message}`)
 	const counting = openCounting({ store, maxPages, onError })
 	const tracker = trackerKind && openTracker({ kind: trackerKind, store, print: (line) => console.log(line), onError })

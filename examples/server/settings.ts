@@ -6,6 +6,10 @@ export interface Settings {
 	readonly host: string
 	/** Keeps the numbers there, together with every other process that does; undefined: in memory. */
 	readonly redisUrl: string | undefined
+	/** Or there, in a ring of servers. */
+	readonly redisNodes: readonly string[] | undefined
+	/** Or there: some nodes of a Redis Cluster. */
+	readonly redisCluster: readonly string[] | undefined
 	/** What visitors are hashed with: processes that count together share it. undefined: each has its own. */
 	readonly visitorSecret: string | undefined
 	/** Closes the endpoints that write. undefined: they are open. */
@@ -23,14 +27,14 @@ export interface Settings {
 type Environment = Readonly<Record<string, string | undefined>>
 
 export function settingsFrom(env: Environment): Settings {
-	const redisUrl = env['REDIS_URL'] || undefined
-	if (redisUrl !== undefined && !/^rediss?:\/\/\S+$/.test(redisUrl)) {
-		throw new Error(`Expected REDIS_URL to be a url like redis://localhost:6379, got ${JSON.stringify(redisUrl)}`)
-	}
+	const stores = ['REDIS_URL', 'REDIS_NODES', 'REDIS_CLUSTER'].filter((name) => env[name])
+	if (stores.length > 1) throw new Error(`Expected one of ${stores.join(' and ')}, got both`)
 	return {
 		port: whole(env, 'PORT', 3_000, 0, 65_535, ' (any free port)'),
 		host: env['HOST'] || '127.0.0.1',
-		redisUrl,
+		redisUrl: redisUrlsFrom(env, 'REDIS_URL')?.[0],
+		redisNodes: redisUrlsFrom(env, 'REDIS_NODES'),
+		redisCluster: redisUrlsFrom(env, 'REDIS_CLUSTER'),
 		visitorSecret: secret(env, 'VISITOR_SECRET'),
 		apiKey: secret(env, 'API_KEY'),
 		corsOrigin: originsFrom(env['CORS_ORIGIN'] || undefined),
@@ -38,6 +42,16 @@ export function settingsFrom(env: Environment): Settings {
 		rateLimit: whole(env, 'RATE_LIMIT', 0, 0, 1_000_000, ' (no limit)') || undefined,
 		maxPages: whole(env, 'MAX_PAGES', 100_000, 1, 100_000_000),
 	}
+}
+
+/** One url for REDIS_URL, some for the others. They are not in the message: there may be passwords in them. */
+function redisUrlsFrom(env: Environment, name: string): readonly string[] | undefined {
+	const text = env[name] || undefined
+	if (text === undefined) return undefined
+	const urls = name === 'REDIS_URL' ? [text] : text.split(',').map((each) => each.trim())
+	if (urls.every((url) => /^rediss?:\/\/\S+$/.test(url) && URL.canParse(url))) return urls
+	const what = name === 'REDIS_URL' ? 'a url like redis://localhost:6379' : 'urls like redis://one:6379,redis://two:6379'
+	throw new Error(`Expected ${name} to be ${what}`)
 }
 
 function whole(env: Environment, name: string, fallback: number, least: number, most: number, atLeast = ''): number {

@@ -61,6 +61,34 @@ describe('the example server on Redis', () => {
 		expect(await server.ended).toMatchObject({ code: 0, totals: { hits: 11, unstored: 0 } })
 	}, 60_000)
 
+	it('two processes on a ring of servers agree, and name the server of a page', async () => {
+		const servers = await Promise.all([startRedis(), startRedis()])
+		onTestFinished(() => void Promise.all(servers.map((each) => each.stop())))
+		const env = { REDIS_NODES: servers.map(({ url }) => url).join(', '), VISITOR_SECRET: 'a secret that both servers share' }
+		const [one, two] = await Promise.all([exampleServer(env), exampleServer(env)])
+		const pages = Array.from({ length: 20 }, (_, at) => `page-${at}`)
+		for (const page of pages) for (const { port } of [one, two]) expect((await visit(port, page)).status).toBe(200)
+		const served = new Set<string>()
+		for (const page of pages) {
+			await expect.poll(async () => (await visits(one.port, page)).count, { timeout: 8_000, interval: 250 }).toBe(2)
+			const { served_via } = await visits(two.port, `${page}-unseen`)
+			served.add(served_via)
+		}
+		expect([...served].sort()).toEqual(servers.map(({ port }) => `redis:127.0.0.1:${port}`).sort())
+		const health = JSON.parse((await ask(one.port, '/health')).body)
+		expect(health.nodes.map(({ status }: { status: string }) => status)).toEqual(['up', 'up'])
+		for (const { process, ended } of [one, two]) {
+			process.kill('SIGTERM')
+			expect(await ended).toMatchObject({ code: 0, totals: { hits: 40, unstored: 0 } })
+		}
+	}, 60_000)
+
+	it('takes one way to say where, and no others', () => {
+		expect(() => settingsFrom({ REDIS_NODES: 'redis://a,b' })).toThrow(/^Expected REDIS_NODES to be urls like/)
+		expect(() => settingsFrom({ REDIS_URL: 'redis://a', REDIS_NODES: 'redis://b' })).toThrow(/^Expected one of REDIS_URL and REDIS_NODES/)
+		expect(settingsFrom({ REDIS_CLUSTER: 'redis://a, redis://b:7000' }).redisCluster).toEqual(['redis://a', 'redis://b:7000'])
+	})
+
 	it.each(['localhost:6379', 'http://localhost', 'redis://'])('takes no REDIS_URL=%j', (REDIS_URL) => {
 		expect(() => settingsFrom({ REDIS_URL })).toThrow(/^Expected REDIS_URL to be a url like redis:/)
 	})
