@@ -2,10 +2,12 @@
 /** `npx tallymark`: what is done by hand to stored numbers. */
 import { copyCommand } from './cli/copy.ts'
 import { type Io, processIo } from './cli/io.ts'
+import { rebalanceCommand } from './cli/rebalance.ts'
 
 /** Each takes what follows its name, and answers the exit code. */
 const commands: Readonly<Record<string, (argv: readonly string[], io: Io) => Promise<number>>> = {
 	copy: copyCommand,
+	rebalance: rebalanceCommand,
 }
 
 async function main([name, ...argv]: readonly string[], io: Io): Promise<number> {
