@@ -40,7 +40,10 @@ describe('README', () => {
 		async (index, snippet) => {
 			mkdirSync(folder, { recursive: true })
 			const file = join(folder, `snippet-${index}.mts`)
-			writeFileSync(file, programOf(snippet.replace('redis://localhost:6379', redis.url)))
+			writeFileSync(
+				file,
+				programOf(snippet.replace(/redis:\/\/(?:localhost|one):6379/g, redis.url).replace('redis://two:6379', `${redis.url}/1`)),
+			)
 			await promisify(execFile)(process.execPath, ['--import', 'tsx', file], { cwd: root })
 		},
 	)
