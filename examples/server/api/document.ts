@@ -42,6 +42,7 @@ function described(operation: Operation): ZodOpenApiOperationObject {
 		...(writes && { 401: { description: 'The API key is missing or wrong' } }),
 		...operation.answers,
 	}
+	const example = body?.meta()?.['example']
 	return {
 		operationId: `${method}${path.replace(/\W+(\w)/g, (_, letter: string) => letter.toUpperCase())}`,
 		tags: [tag],
@@ -49,7 +50,12 @@ function described(operation: Operation): ZodOpenApiOperationObject {
 		...(description !== undefined && { description }),
 		...(writes && { security: [{}, { key: [] }] }),
 		requestParams: { ...(params && { path: params }), ...(query && { query }), ...(headers && { header: headers }) } as never,
-		...(body && { requestBody: { required: !bodyOptional, content: { 'application/json': { schema: body } } } }),
+		...(body && {
+			requestBody: {
+				required: !bodyOptional,
+				content: { 'application/json': { schema: body, ...(example !== undefined && { example }) } },
+			},
+		}),
 		responses: Object.fromEntries(Object.entries(answers).map(([status, answer]) => [status, responseOf(Number(status), answer)])),
 	}
 }

@@ -16,6 +16,14 @@ export const laneQuery = z
 
 export const count = z.int().min(0)
 
+/** For what reads a query's text into something else: the document shows what it means in place of how it is read. */
+export function shownAs(schema: Readonly<Record<string, unknown>>) {
+	return ({ jsonSchema }: { jsonSchema: object }): void => {
+		for (const name of Object.keys(jsonSchema)) delete (jsonSchema as Record<string, unknown>)[name]
+		Object.assign(jsonSchema, schema)
+	}
+}
+
 /** A whole number in a query, where everything is text. */
 export function whole(least: number, most: number, fallback: number, description: string) {
 	const message = `Expected a whole number from ${least} to ${most}`
@@ -25,7 +33,7 @@ export function whole(least: number, most: number, fallback: number, description
 		.transform(Number)
 		.pipe(z.int().min(least, message).max(most, message))
 		.default(fallback)
-		.meta({ description, override: { type: 'integer', minimum: least, maximum: most, default: fallback } })
+		.meta({ description, override: shownAs({ type: 'integer', minimum: least, maximum: most, default: fallback }) })
 }
 
 /** `?flag`, `?flag=1`, `?flag=true`: on; `?flag=0`, `?flag=false`: off. */
@@ -34,7 +42,7 @@ export function flag(fallback: boolean, description: string) {
 		.enum(['', '1', 'true', '0', 'false'])
 		.transform((text) => text === '' || text === '1' || text === 'true')
 		.default(fallback)
-		.meta({ description, override: { type: 'string', enum: ['1', 'true', '0', 'false'], default: fallback ? '1' : '0' } })
+		.meta({ description, override: shownAs({ type: 'string', enum: ['1', 'true', '0', 'false'], default: fallback ? '1' : '0' }) })
 }
 
 /** Every error, whatever its status. */

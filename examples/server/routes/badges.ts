@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { type BadgeEndpoint, badge, badgeAnswer, badgeColors, badgeEndpoint } from '../../../src/badge.ts'
 import { hitCounter } from '../../../src/express.ts'
 import { type Operation, serve } from '../api/operation.ts'
-import { flag, pageParams } from '../api/schemas.ts'
+import { flag, pageParams, shownAs } from '../api/schemas.ts'
 import type { Counting } from '../counting.ts'
 import type { Identity } from '../identity.ts'
 
@@ -15,7 +15,9 @@ const color = z.union([
 
 const query = z.object({
 	label: z.string().max(256).default('views'),
-	color: color.default('blue').meta({ description: 'A name, or `#rrggbb` (the # as %23).', override: { type: 'string', default: 'blue' } }),
+	color: color
+		.default('blue')
+		.meta({ description: 'A name, or `#rrggbb` (the # as %23).', override: shownAs({ type: 'string', default: 'blue' }) }),
 	metric: z.enum(['hits', 'uniques']).default('hits'),
 	count: flag(false, 'Counts a view of the page, after this answer. Without it, looking at a badge counts nothing.'),
 })

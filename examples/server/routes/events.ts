@@ -38,6 +38,14 @@ const recordedMany = z
 	.object({ success: z.literal(true), message: z.string(), events: z.array(recorded) })
 	.meta({ id: 'RecordedMany', description: 'In the order of the request.' })
 
+const example = {
+	event_id: '7d444840-9dc0-11d1-b245-5ffdce74fad2',
+	user_id: 'user-1',
+	timestamp: '2026-01-31T12:00:00Z',
+	event_type: 'page_view' as const,
+	payload: { page_url: 'https://example.com/about' },
+}
+
 const post = {
 	method: 'post',
 	path: '/events',
@@ -45,10 +53,13 @@ const post = {
 	summary: 'Record page views',
 	description: 'One event, or an array of up to 1,000. An array is taken whole or, when one of its events is bad, not at all.',
 	writes: true,
-	body: z.union([event, z.array(event).min(1).max(1_000)]),
+	body: z.union([event, z.array(event).min(1).max(1_000)]).meta({ example }),
 	bodyLimit: '1mb',
 	answers: {
-		201: { description: 'Recorded, now or before', schema: z.union([recorded, recordedMany]) },
+		201: {
+			description: 'Recorded, now or before',
+			schema: z.union([recorded, recordedMany]).meta({ example: { success: true, message: 'Event recorded', event_id: example.event_id } }),
+		},
 	},
 } as const satisfies Operation
 

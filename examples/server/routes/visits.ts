@@ -17,7 +17,7 @@ const visit = {
 	tag: 'Pages',
 	summary: 'Count a visit',
 	description:
-		'By the anonymous visitor that sends it (address and browser, hashed). A body is not needed; one that is sent is not looked at.',
+		'By the anonymous visitor that sends it (address and browser, hashed). A body is not needed; JSON that is sent has to be well-formed.',
 	writes: true,
 	params: pageParams,
 	answers: { 200: { description: 'Counted', schema: success } },
