@@ -107,9 +107,9 @@ function parseNode(option: string, text: string): { name: string; url: string; a
 			`Expected \`--${option}\` to be redis://host:port or name=redis://host:port, and more after commas`,
 		)
 	const parsed = new URL(url)
-	const host = parsed.port === '' ? `${parsed.hostname}:6379` : parsed.host
+	if (parsed.port === '') parsed.port = '6379'
 	parsed.username = parsed.password = ''
-	return { name: name ?? host, url, address: parsed.href }
+	return { name: name ?? parsed.host, url, address: parsed.href }
 }
 
 function weightsOf(texts: readonly string[]): Map<string, number> {
