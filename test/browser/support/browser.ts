@@ -26,6 +26,8 @@ export function withBrowser(): { open(url: string, options?: BrowserContextOptio
 async function open(browser: Browser, url: string, options: BrowserContextOptions = {}): Promise<Opened> {
 	const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options })
 	onTestFinished(() => context.close())
+	// Below the time a test may take, so that it says what it has waited for.
+	context.setDefaultTimeout(10_000)
 	const page = await context.newPage()
 	const [complaints, requests, dialogs]: [string[], string[], string[]] = [[], [], []]
 	page.on('console', (message) => complaints.push(`${message.type()}: ${message.text()}`))

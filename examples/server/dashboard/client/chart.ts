@@ -5,7 +5,7 @@ import { clockText, dateText, numberText, shortNumber } from './format.ts'
 
 export interface Line {
 	readonly label: string
-	readonly colour: 'accent' | 'second' | 'visitors'
+	readonly colour: 'accent' | 'bar' | 'second' | 'visitors'
 	readonly shape: 'bars' | 'line' | 'dashes'
 }
 
@@ -139,7 +139,7 @@ export class Chart {
 			probe.style.color = `var(--${name})`
 			return getComputedStyle(probe).color
 		}
-		this.#colours = Object.fromEntries(['accent', 'second', 'visitors', 'muted', 'grid'].map((name) => [name, resolve(name)]))
+		this.#colours = Object.fromEntries(['accent', 'bar', 'second', 'visitors', 'muted', 'grid'].map((name) => [name, resolve(name)]))
 		probe.remove()
 	}
 

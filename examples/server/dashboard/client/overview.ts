@@ -20,7 +20,7 @@ const laneNames: Readonly<Record<Numbers['lanes'][number]['lane'], string>> = {
 export function startOverview(): (summary: Summary) => void {
 	const minutes = new Chart(byId('minutes'), {
 		name: 'Hits per minute, the last 60 minutes',
-		lines: [{ label: 'Hits', colour: 'accent', shape: 'bars' }],
+		lines: [{ label: 'Hits', colour: 'bar', shape: 'bars' }],
 		when: clockText,
 	})
 	const days = new Chart(byId('days'), {

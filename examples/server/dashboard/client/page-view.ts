@@ -96,7 +96,7 @@ class PageChart {
 			this.#chart = new Chart(byId('history'), {
 				name: `Hits per ${granularity}`,
 				lines: [
-					{ label: 'Hits', colour: 'accent', shape: 'bars' },
+					{ label: 'Hits', colour: 'bar', shape: 'bars' },
 					...(visitors ? [{ label: 'Unique visitors', colour: 'visitors', shape: 'line' } as const] : []),
 				],
 				when: (start) => whenText(start, granularity),
