@@ -106,7 +106,7 @@ function livingEpochs(epochs: TrendEpochs, now: number): number[] {
 }
 
 /** Those whose key exists. Most often all in a row do, or none. */
-async function existing<Each>(all: readonly Each[], keyOf: (each: Each) => string, ask: Ask): Promise<Each[]> {
+export async function existing<Each>(all: readonly Each[], keyOf: (each: Each) => string, ask: Ask): Promise<Each[]> {
 	const pages = Array.from({ length: Math.ceil(all.length / NAMES) }, (_, i) => all.slice(i * NAMES, (i + 1) * NAMES))
 	const counts = await ask(pages.map((page) => command('exists', ...page.map(keyOf))))
 	const mixed = pages.filter((page, i) => Number(counts[i]) > 0 && Number(counts[i]) < page.length).flat()

@@ -6,6 +6,7 @@ import { type Bucket, total } from '../../time/granularity.ts'
 import type { VisitorTracker } from '../../visitors/tracker.ts'
 import { type Lane, lanes, type SessionSettings, type SnapshotRecord } from '../store.ts'
 import { command } from './client.ts'
+import { existing } from './inventory.ts'
 import { ALL, type Keys, memberOf, shapeOf } from './keys.ts'
 import { livingBuckets } from './living-buckets.ts'
 import { pairs } from './reader.ts'
@@ -14,8 +15,6 @@ import { type Ask, chunks, visitorForm } from './visitor-form.ts'
 
 /** Members asked for at a time; sets that Redis keeps small come whole. */
 const PAGE = 500
-/** Names asked for in one go whether they exist. */
-const QUESTIONS = 1_000
 /** Bytes of sketches in a page. */
 const SKETCH_BYTES = 2 ** 18
 
@@ -29,7 +28,7 @@ export interface Inside {
 
 export async function* snapshotOf(inside: Inside, at: number): AsyncGenerator<SnapshotRecord> {
 	for (const lane of await lanesOf(inside)) {
-		for await (const bucket of bucketsOf(lane, inside)) {
+		for (const bucket of await bucketsOf(lane, inside)) {
 			for await (const entries of hitsOf(lane, bucket, inside)) {
 				yield { kind: 'hits', lane, bucket, entries }
 				const keys = entries.map(([key]) => key)
@@ -42,18 +41,14 @@ export async function* snapshotOf(inside: Inside, at: number): AsyncGenerator<Sn
 }
 
 /** Every hit counts in the total: where there is none, a lane has nothing. */
-async function lanesOf({ partition, keys, ask }: Inside): Promise<readonly Lane[]> {
-	const found = await ask(lanes.map((lane) => command('exists', keys.hits(partition, lane, total))))
-	return lanes.filter((_, i) => Number(found[i]) === 1)
+function lanesOf({ partition, keys, ask }: Inside): Promise<Lane[]> {
+	return existing(lanes, (lane) => keys.hits(partition, lane, total), ask)
 }
 
 /** The buckets that the partition has in a lane, all time the last. */
-async function* bucketsOf(lane: Lane, { partition, keys, settings, ask }: Inside): AsyncGenerator<Bucket> {
-	for (const some of chunks(livingBuckets(settings.clock.now(), settings.retention), QUESTIONS)) {
-		const found = await ask(some.map((bucket) => command('exists', keys.hits(partition, lane, bucket))))
-		for (const [i, bucket] of some.entries()) if (Number(found[i]) === 1) yield bucket
-	}
-	yield total
+async function bucketsOf(lane: Lane, { partition, keys, settings, ask }: Inside): Promise<Bucket[]> {
+	const living = livingBuckets(settings.clock.now(), settings.retention)
+	return [...(await existing(living, (bucket) => keys.hits(partition, lane, bucket), ask)), total]
 }
 
 /** Keys and hits of a bucket, in pages. Deleted keys are left out. */
