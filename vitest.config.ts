@@ -4,6 +4,8 @@ export default defineConfig({
 	test: {
 		testTimeout: 30_000,
 		hookTimeout: 60_000,
+		// What is waited for comes when it comes, on a machine that runs other tests beside.
+		expect: { poll: { timeout: 10_000 } },
 		coverage: {
 			provider: 'v8',
 			include: ['src/**'],

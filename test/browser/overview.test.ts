@@ -128,13 +128,13 @@ describe('the overview', () => {
 		await expect.poll(() => text(page, 'health')).toBe('memory is up')
 		store.down = true
 		void server.counter.hit('/waiting', { by: 3 })
-		await expect.poll(() => text(page, 'health'), { timeout: 15_000 }).toBe('memory is down')
-		await expect.poll(() => text(page, 'pending'), { timeout: 15_000 }).toBe('3')
+		await expect.poll(() => text(page, 'health')).toBe('memory is down')
+		await expect.poll(() => text(page, 'pending')).toBe('3')
 		await page.locator('#trouble').waitFor({ timeout: 15_000 })
 		expect(await text(page, 'trouble')).toContain('The store does not answer')
 		store.down = false
 		await page.locator('#trouble').waitFor({ state: 'hidden', timeout: 15_000 })
-		await expect.poll(() => text(page, 'hits-today'), { timeout: 15_000 }).toBe('3')
-		await expect.poll(() => text(page, 'pending'), { timeout: 15_000 }).toBe('0')
+		await expect.poll(() => text(page, 'hits-today')).toBe('3')
+		await expect.poll(() => text(page, 'pending')).toBe('0')
 	})
 })

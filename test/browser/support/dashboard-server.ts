@@ -7,7 +7,7 @@ import { dashboard } from '../../../examples/server/dashboard.ts'
 import { answerError, notFound } from '../../../examples/server/errors.ts'
 import { type Clock, Counter, type Store, systemClock } from '../../../src/index.ts'
 
-export const noon = Date.UTC(2026, 2, 10, 12, 0, 30)
+export const noon = Date.UTC(2026, 2, 10, 12, 0, 5)
 
 export interface DashboardServer {
 	readonly counter: Counter
