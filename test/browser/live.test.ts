@@ -17,7 +17,10 @@ interface Fed {
 }
 
 /** A feed of 1, 2, 3, ..., or of what `read` makes of them. */
-async function feed({ read = String, ...options }: Omit<LiveOptions, 'read'> & { read?: (n: number) => string } = {}): Promise<Fed> {
+async function feed({
+	read = String,
+	...options
+}: Omit<LiveOptions, 'read'> & { read?: (n: number) => string | Promise<string> } = {}): Promise<Fed> {
 	let reads = 0
 	const live = new LiveFeed({ everyMs: 5, ...options, read: async () => read(++reads) })
 	const app = express()
@@ -107,6 +110,22 @@ it('reads nothing while nobody watches, and anew for who comes then', async () =
 	expect(reads() - before).toBeLessThanOrEqual(1)
 	const now = reads()
 	expect(Number(await (await watcher(url)).next())).toBe(now + 1)
+})
+
+it('forgets a reading that came when nobody watched any more', async () => {
+	let answer = (_text: string) => {}
+	const slow = new Promise<string>((resolve) => {
+		answer = resolve
+	})
+	const { url, reads, nextClose } = await feed({ everyMs: 1, read: (n) => (n === 1 ? slow : 'same') })
+	const first = await watcher(url)
+	const closed = nextClose()
+	first.leave()
+	await closed
+	answer('same')
+	for (let requests = 0; requests < 50; requests++) await (await fetch(`${url}/idle`)).text()
+	expect(reads()).toBe(1)
+	expect(await (await watcher(url)).next()).toBe('same')
 })
 
 it('gives who comes later the last reading at once', async () => {
