@@ -1,0 +1,118 @@
+import { describe, expect, it } from 'vitest'
+import { servedApp, told } from './support/app.ts'
+
+describe('named counters', () => {
+	it('are made at 0, read, incremented, listed and deleted', async () => {
+		const { send, get, ask } = await servedApp()
+		expect(await get('/counters')).toEqual([])
+		expect(await send('/counters/downloads')).toEqual({ status: 201, json: { name: 'downloads', counter: 0 } })
+		expect(await get('/counters/downloads')).toEqual({ name: 'downloads', counter: 0 })
+		expect(await send('/counters/downloads', undefined, 'PUT')).toEqual({ status: 200, json: { name: 'downloads', counter: 1 } })
+		expect(await send('/counters/downloads', { by: 41 }, 'PUT')).toEqual({ status: 200, json: { name: 'downloads', counter: 42 } })
+		await send('/counters/another')
+		expect(await get('/counters')).toEqual([
+			{ name: 'another', counter: 0 },
+			{ name: 'downloads', counter: 42 },
+		])
+		const gone = await ask('/counters/downloads', { method: 'DELETE' })
+		expect([gone.status, gone.body]).toEqual([204, ''])
+		expect(told(await ask('/counters/downloads'))).toEqual([404, 'ERR_NOT_FOUND'])
+		expect(await get('/counters')).toEqual([{ name: 'another', counter: 0 }])
+	})
+
+	it('are 409 to who makes one again, which leaves the number alone', async () => {
+		const { send, get, ask } = await servedApp()
+		await send('/counters/a')
+		await send('/counters/a', { by: 5 }, 'PUT')
+		expect(told(await ask('/counters/a', { method: 'POST' }))).toEqual([409, 'ERR_EXISTS'])
+		expect(await get('/counters/a')).toEqual({ name: 'a', counter: 5 })
+	})
+
+	it('are made by one of many who make the same at the same time', async () => {
+		const { send } = await servedApp()
+		const statuses = await Promise.all(Array.from({ length: 20 }, async () => (await send('/counters/race')).status))
+		expect(statuses.sort()).toEqual([201, ...Array<number>(19).fill(409)])
+	})
+
+	it('begin at 0 when they are made again after they were deleted', async () => {
+		const { send, get } = await servedApp()
+		await send('/counters/a')
+		await send('/counters/a', { by: 7 }, 'PUT')
+		await send('/counters/a', undefined, 'DELETE')
+		expect(await send('/counters/a')).toMatchObject({ status: 201 })
+		expect(await get('/counters/a')).toEqual({ name: 'a', counter: 0 })
+	})
+
+	it('do not come into being by reading, incrementing or deleting them', async () => {
+		const { ask, get } = await servedApp()
+		expect(told(await ask('/counters/none'))).toEqual([404, 'ERR_NOT_FOUND'])
+		expect(told(await ask('/counters/none', { method: 'PUT' }))).toEqual([404, 'ERR_NOT_FOUND'])
+		expect((await ask('/counters/none', { method: 'DELETE' })).status).toBe(204)
+		expect(await get('/counters')).toEqual([])
+	})
+
+	it('lose no increment of many at the same time', async () => {
+		const { send, get } = await servedApp()
+		await send('/counters/busy')
+		await Promise.all(Array.from({ length: 200 }, () => send('/counters/busy', { by: 3 }, 'PUT')))
+		expect(await get('/counters/busy')).toEqual({ name: 'busy', counter: 600 })
+	})
+
+	it('increment once for one Idempotency-Key', async () => {
+		const { send, get } = await servedApp()
+		await send('/counters/a')
+		await send('/counters/b')
+		const key = { 'idempotency-key': 'request-1' }
+		for (let i = 0; i < 3; i++)
+			expect(await send('/counters/a', undefined, 'PUT', key)).toMatchObject({ status: 200, json: { counter: 1 } })
+		expect(await send('/counters/b', undefined, 'PUT', key)).toMatchObject({ json: { counter: 1 } })
+		expect(await send('/counters/a', undefined, 'PUT', { 'idempotency-key': 'request-2' })).toMatchObject({ json: { counter: 2 } })
+		expect(await get('/counters/a')).toEqual({ name: 'a', counter: 2 })
+	})
+
+	it('have any name, and say where they are', async () => {
+		const { ask, send, get } = await servedApp()
+		for (const name of ['a/b', 'café ☕', '..', '__proto__', 'a\r\nSet-Cookie: x=1', '%41', '{x}:*']) {
+			const path = `/counters/${encodeURIComponent(name).replaceAll('.', '%2E')}`
+			const made = await ask(path, { method: 'POST' })
+			expect([name, made.status, JSON.parse(made.body).name]).toEqual([name, 201, name])
+			expect(decodeURIComponent(String(made.headers['location']))).toBe(`/counters/${name}`)
+			expect(made.headers).not.toHaveProperty('set-cookie')
+			expect(await send(path, undefined, 'PUT')).toMatchObject({ json: { name, counter: 1 } })
+		}
+		expect(await get('/counters')).toHaveLength(7)
+	})
+
+	it('are apart from the pages', async () => {
+		const { send, get } = await servedApp()
+		await send('/counters/home')
+		await send('/counters/home', { by: 9 }, 'PUT')
+		await send('/visit/home')
+		expect(await get('/visits/home')).toMatchObject({ count: 1 })
+		expect(await get('/stats')).toMatchObject({ views: 1 })
+		expect(await get('/counters/home')).toEqual({ name: 'home', counter: 9 })
+	})
+
+	it('are listed page by page', async () => {
+		const { send, ask } = await servedApp()
+		const names = Array.from({ length: 25 }, (_, at) => `n${String(at).padStart(2, '0')}`)
+		for (const name of names) await send(`/counters/${name}`)
+		const seen: string[] = []
+		let path: string | undefined = '/counters?limit=10'
+		let pages = 0
+		while (path !== undefined) {
+			const { body, headers } = await ask(path)
+			seen.push(...JSON.parse(body).map((each: { name: string }) => each.name))
+			path = /<([^>]*)>; rel="next"/.exec(String(headers['link'] ?? ''))?.[1]
+			pages++
+		}
+		expect([pages, seen]).toEqual([3, names])
+	})
+
+	it.each([[{ by: 0 }], [{ by: 1.5 }], [{ by: -1 }], [{ by: '1' }], [[1]], ['x']])('are not incremented by %j', async (body) => {
+		const { send, get } = await servedApp()
+		await send('/counters/a')
+		expect(await send('/counters/a', body, 'PUT')).toMatchObject({ status: 400, json: { error: { message: expect.stringMatching(/\w/) } } })
+		expect(await get('/counters/a')).toEqual({ name: 'a', counter: 0 })
+	})
+})
