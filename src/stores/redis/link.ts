@@ -239,3 +239,9 @@ export function evaluate(script: Script, key: string, args: readonly Argument[])
 	// A script that no server has seen yet is answered NOSCRIPT, which loads it.
 	return { name: 'evalsha', args: [script.sha ?? UNKNOWN, 1, key, ...args], script }
 }
+
+/** The same command, by the name that its script has now. */
+export function renewed(command: Command): Command {
+	const { name, args, script } = command
+	return script === undefined || name !== 'evalsha' ? command : { ...command, args: [script.sha ?? UNKNOWN, ...args.slice(1)] }
+}

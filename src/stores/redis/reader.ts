@@ -1,7 +1,7 @@
 /** Questions to Redis, for those who read: every reply, or an error that says why there is none. */
 import type { Command } from './client.ts'
 import { Failure } from './failure.ts'
-import type { Link, Reply } from './link.ts'
+import { type Link, type Reply, renewed } from './link.ts'
 import { type Route, wayTo } from './route.ts'
 
 /** How often scripts that a server has forgotten are loaded for one question. */
@@ -28,7 +28,8 @@ export class Reader {
 		const way = wayTo(partition, this.#route, this.#timeoutMs)
 		for (let attempt = 0; ; attempt++) {
 			const { name } = way
-			const replies = await way.send(commands)
+			// Made before their scripts were known here, they have no name for them.
+			const replies = await way.send(attempt === 0 ? commands : commands.map(renewed))
 			const unknown = replies.some((reply) => reply instanceof Failure && reply.kind === 'noscript')
 			if (!unknown || attempt === ATTEMPTS) return answered(replies, name)
 			const failure = await way.load()
