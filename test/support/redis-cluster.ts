@@ -11,7 +11,7 @@ export interface ClusterOptions {
 	readonly masters?: number
 	/** Of each master. @default 1 */
 	readonly replicas?: number
-	/** How long a node may be silent before the others take it for dead. @default 1_000 */
+	/** How long a node may be silent before the others take it for dead. @default 2_000 */
 	readonly nodeTimeoutMs?: number
 	/** More words for each server's command line. */
 	readonly args?: readonly string[]
@@ -36,7 +36,7 @@ export class RedisCluster {
 	readonly #options: Required<ClusterOptions>
 
 	private constructor(options: ClusterOptions) {
-		this.#options = { masters: 3, replicas: 1, nodeTimeoutMs: 1_000, args: [], ...options }
+		this.#options = { masters: 3, replicas: 1, nodeTimeoutMs: 2_000, args: [], ...options }
 	}
 
 	/** Resolves when every slot is served and every replica follows its master. */
@@ -86,11 +86,18 @@ export class RedisCluster {
 
 	async #launch(): Promise<ClusterMember> {
 		const dir = mkdtempSync(join(tmpdir(), 'tallymark-cluster-'))
-		const busPort = await freePort()
-		const server = await this.#startServer(dir, busPort)
-		const admin = new Redis(server.port, { retryStrategy: () => 20, maxRetriesPerRequest: null })
-		admin.on('error', () => {})
-		return { server, admin, port: server.port, busPort, dir, id: String(await admin.call('CLUSTER', 'MYID')) }
+		// Between finding a port and listening on it another process can take it.
+		for (let attempt = 1; ; attempt++) {
+			try {
+				const busPort = await freePort()
+				const server = await this.#startServer(dir, busPort)
+				const admin = new Redis(server.port, { retryStrategy: () => 20, maxRetriesPerRequest: null })
+				admin.on('error', () => {})
+				return { server, admin, port: server.port, busPort, dir, id: String(await admin.call('CLUSTER', 'MYID')) }
+			} catch (error) {
+				if (attempt === 5) throw error
+			}
+		}
 	}
 
 	#startServer(dir: string, busPort: number, port?: number): Promise<RedisServer> {
@@ -208,7 +215,15 @@ export class RedisCluster {
 
 	/** Starts a node that was killed under its old name: it learns what happened from the others. */
 	async restart(member: ClusterMember): Promise<void> {
-		member.server = await this.#startServer(member.dir, member.busPort, member.port)
+		// The same ports again: a connection from some other one of this machine may have them for a moment.
+		await this.until('the node has its ports again', async () => {
+			try {
+				member.server = await this.#startServer(member.dir, member.busPort, member.port)
+				return true
+			} catch {
+				return false
+			}
+		})
 	}
 
 	async until(what: string, holds: () => Promise<boolean>, forMs = 20_000): Promise<void> {

@@ -1,5 +1,5 @@
 /** Commands that went to the wrong node of a cluster, and how they come to the right one. */
-import type { Argument, Command } from '../client.ts'
+import type { Command } from '../client.ts'
 import { Failure } from '../failure.ts'
 import { type Reply, sendTogether } from '../wire.ts'
 import { addressOf, type ClusterClient, type ClusterNode } from './cluster-client.ts'
@@ -24,18 +24,25 @@ export function strayedOf(commands: readonly Command[], replies: readonly Reply[
 	})
 }
 
-/** Sends each to the node that was named, as far as there is a connection to it, and enters its reply. */
+/**
+ * Sends each to the node that was named, and enters its reply, where the client has a connection to it. (It could search by itself, but what it sends then
+ * ends the process with an unhandled rejection should that connection break.)
+ */
 export async function lead(client: ClusterClient, strayed: readonly Strayed[], replies: Reply[]): Promise<void> {
 	const nodes = new Map(client.nodes('all').map((node) => [addressOf(node), node]))
-	const byNode = new Map<ClusterNode | undefined, Strayed[]>()
+	const byNode = new Map<ClusterNode, Strayed[]>()
 	for (const each of strayed) {
-		const named = nodes.get(each.to)
-		const node = named !== undefined && takes.has(named.status) ? named : undefined
-		push(byNode, node, each)
+		const node = nodes.get(mapped(client, each.to))
+		if (node !== undefined && takes.has(node.status)) push(byNode, node, each)
 	}
-	await Promise.all(
-		[...byNode].map(([node, some]) => (node === undefined ? findWay(client, some, replies) : sendThere(node, some, replies))),
-	)
+	await Promise.all([...byNode].map(([node, some]) => sendThere(node, some, replies)))
+}
+
+/** The address by which the client knows a node, of that by which the nodes do. */
+function mapped({ options }: ClusterClient, address: string): string {
+	const natMap = options?.natMap
+	const other = typeof natMap === 'function' ? natMap(address) : natMap?.[address]
+	return other === undefined || other === null ? address : `${other.host}:${other.port}`
 }
 
 /** To the node that was named. */
@@ -50,25 +57,6 @@ async function sendThere(node: ClusterNode, strayed: readonly Strayed[], replies
 }
 
 const asking: Command = { name: 'asking', args: [] }
-
-/**
- * By the client's own search: a node that it was not connected to before, or under another address. Not where it reads from replicas: they do not know
- * that a slot is being moved.
- */
-async function findWay(client: ClusterClient, strayed: readonly Strayed[], replies: Reply[]): Promise<void> {
-	const { scaleReads, enableAutoPipelining } = client.options ?? {}
-	if (scaleReads !== undefined && scaleReads !== 'master') return
-	const find = async ({ place, command: { name, args, binary } }: Strayed) => {
-		try {
-			replies[place] = await (binary === true ? client.callBuffer(name, args as Argument[]) : client.call(name, args as Argument[]))
-		} catch (error) {
-			replies[place] = new Failure(error)
-		}
-	}
-	if (enableAutoPipelining !== true) await Promise.all(strayed.map(find))
-	// At the same time they would be a pipeline again.
-	else for (const each of strayed) await find(each)
-}
 
 export function push<Key, Value>(lists: Map<Key, Value[]>, key: Key, value: Value): void {
 	const list = lists.get(key)

@@ -1,9 +1,14 @@
 /** What is asked of the client of a Redis Cluster, beyond what is asked of any: ioredis 5 and 6 have it, and iovalkey. */
-import type { Argument, RedisClient } from '../client.ts'
+import type { RedisClient } from '../client.ts'
 
 /** The client's connection to one node. */
 export interface ClusterNode extends RedisClient {
 	readonly options: { readonly host?: string | undefined; readonly port?: number | undefined }
+}
+
+export interface NodeAddress {
+	readonly host: string
+	readonly port: number
 }
 
 export interface ClusterClient extends RedisClient {
@@ -11,15 +16,11 @@ export interface ClusterClient extends RedisClient {
 	readonly slots: readonly (readonly string[] | undefined)[]
 	readonly options?: {
 		readonly keyPrefix?: string | undefined
-		readonly scaleReads?: unknown
-		readonly enableAutoPipelining?: boolean | undefined
+		readonly natMap?: Readonly<Record<string, NodeAddress>> | ((address: string) => NodeAddress | null | undefined) | undefined
 		readonly redisOptions?: { readonly keyPrefix?: string | undefined } | undefined
 	}
 	/** The nodes there are, as far as the client knows. */
 	nodes(role: 'all' | 'master' | 'slave'): readonly ClusterNode[]
-	/** Sends one command to where its key is, following MOVED and ASK. */
-	call(command: string, args: Argument[]): Promise<unknown>
-	callBuffer(command: string, args: Argument[]): Promise<unknown>
 	/** Asks the nodes anew who has which slot. */
 	refreshSlotsCache?(): void
 	/** Besides its state: '+node' and '-node' with a connection to a node, and 'refresh' when the slots are known anew. */

@@ -47,7 +47,7 @@ function isNodes(target: ClusterClient | ClusterNodes): target is ClusterNodes {
 }
 
 function checkClient(client: ClusterClient): ClusterClient {
-	const methods = ['pipeline', 'on', 'nodes', 'call'] as const
+	const methods = ['pipeline', 'on', 'nodes'] as const
 	if (methods.some((method) => typeof client?.[method] !== 'function')) throw expected('ERR_TALLYMARK_OPTION', 'cluster', wanted, client)
 	const { keyPrefix, redisOptions } = client.options ?? {}
 	if (keyPrefix !== undefined && keyPrefix !== '' && redisOptions?.keyPrefix !== keyPrefix)

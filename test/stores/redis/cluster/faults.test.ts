@@ -16,6 +16,8 @@ beforeAll(async () => {
 }, 30_000)
 
 afterEach(async () => {
+	// What a test that failed has left.
+	for (const { server } of redis.members) server.resume()
 	await redis.whole()
 	for (const { desk, client } of benches) {
 		await desk.close()
@@ -246,7 +248,7 @@ it('says what it cannot take for a cluster', () => {
 	for (const target of [undefined, {}, [], [{}], ['http://localhost'], [{ host: 'a', port: 0 }], ['redis://'], 'redis://localhost'])
 		expect(make(target), JSON.stringify(target)).toThrow(expect.objectContaining(wrong))
 	const nodes = [{ host: 'localhost', port: 7_000 }, 'redis://:secret@localhost:7001']
-	const client = { pipeline() {}, on() {}, nodes() {}, call() {}, options: { keyPrefix: 'app:', redisOptions: {} } }
+	const client = { pipeline() {}, on() {}, nodes() {}, options: { keyPrefix: 'app:', redisOptions: {} } }
 	expect(make(client)).toThrow('its keyPrefix in its redisOptions')
 	for (const options of [{ replicasToWaitFor: -1 }, { replicasToWaitFor: 17 }, { name: '' }, { nodes: 3 }])
 		expect(make(nodes, options), JSON.stringify(options)).toThrow(expect.objectContaining(wrong))
