@@ -13,7 +13,7 @@ import { type ContractCase, Desk, type Proof } from './contract/desk.ts'
 import { keys } from './contract/keys.ts'
 import { ranking } from './contract/ranking.ts'
 import { shared } from './contract/shared.ts'
-import { transfer } from './contract/transfer.ts'
+import { transferOfNumbers, transferOfVisitors } from './contract/transfer.ts'
 import { visitors } from './contract/visitors.ts'
 import { writing } from './contract/writing.ts'
 
@@ -60,7 +60,7 @@ export function storeContract(
 	const [first] = trackers
 	if (first === undefined) return []
 	return [
-		...[...writing, ...buckets, ...keys, ...ranking, ...claims, ...shared].map((proof) => caseOf(proof, first)),
-		...trackers.flatMap((tracker) => [...visitors, ...transfer].map((proof) => caseOf(proof, tracker, ` (${tracker})`))),
+		...[...writing, ...buckets, ...keys, ...ranking, ...claims, ...shared, ...transferOfNumbers].map((proof) => caseOf(proof, first)),
+		...trackers.flatMap((tracker) => [...visitors, ...transferOfVisitors].map((proof) => caseOf(proof, tracker, ` (${tracker})`))),
 	]
 }

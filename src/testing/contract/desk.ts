@@ -118,6 +118,7 @@ export function bucketsOf(minute: number): Bucket[] {
 export class Writer {
 	readonly session: StoreSession
 	readonly id: string
+	readonly namespace: string
 	readonly #store: Store
 	readonly #settings: SessionSettings
 	/** By partition, the last sequence given out. */
@@ -127,6 +128,7 @@ export class Writer {
 	constructor(store: Store, settings: SessionSettings) {
 		this.session = store.open(settings)
 		this.id = settings.writer
+		this.namespace = settings.namespace
 		this.#store = store
 		this.#settings = settings
 	}
