@@ -24,7 +24,7 @@ async function feed({
 	let reads = 0
 	const live = new LiveFeed({ everyMs: 5, ...options, read: async () => read(++reads) })
 	const app = express()
-	app.get('/live', (request, response) => live.join(request, response))
+	app.get('/live', (_request, response) => live.join(response))
 	app.get('/idle', (_request, response) => void response.end())
 	app.use(answerError)
 	const server = app.listen(0, '127.0.0.1')

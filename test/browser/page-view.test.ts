@@ -81,6 +81,53 @@ describe("a page's own view", () => {
 		expect(await text(page, 'page-name')).toBe('/docs/redis')
 	})
 
+	it.each(['week', 'toString', ''])('takes an address with granularity=%s for one without', async (granularity) => {
+		const { counter, origin } = await dashboardServer()
+		void counter.hit('/', { by: 2 })
+		const opened = await browser.open(urlOf(origin, '/', `&granularity=${granularity}&last=x`))
+		await expect.poll(() => text(opened.page, 'hits-total')).toBe('2')
+		expect(await opened.page.locator('#granularity').inputValue()).toBe('minute')
+		expectGoodManners(opened, origin)
+	})
+
+	it('says when the server is gone, and goes on when it is back', async () => {
+		const { counter, origin } = await dashboardServer()
+		const { page } = await browser.open(urlOf(origin, '/'))
+		await expect.poll(() => text(page, 'hits-total')).toBe('0')
+		await page.route('**/dashboard/page.json*', (route) => route.abort())
+		void counter.hit('/')
+		await page.locator('#trouble').getByText('The server does not answer').waitFor()
+		await page.unroute('**/dashboard/page.json*')
+		void counter.hit('/')
+		await page.locator('#trouble').waitFor({ state: 'hidden' })
+		await expect.poll(() => text(page, 'hits-total')).toBe('2')
+	})
+
+	it('waits for a slow answer, and then asks for what came meanwhile', async () => {
+		const { counter, origin } = await dashboardServer()
+		const { page } = await browser.open(urlOf(origin, '/'))
+		await expect.poll(() => text(page, 'hits-total')).toBe('0')
+		let asked = 0
+		let release = () => {}
+		const held = new Promise<void>((resolve) => {
+			release = resolve
+		})
+		await page.route('**/dashboard/page.json*', async (route) => {
+			const answer = await route.fetch()
+			if (++asked === 1) await held
+			await route.fulfill({ response: answer })
+		})
+		void counter.hit('/')
+		await expect.poll(() => asked).toBe(1)
+		void counter.hit('/')
+		// The overview's own numbers have come by then, so the page was told while it waited.
+		const watcher = await browser.open(origin)
+		await expect.poll(() => text(watcher.page, 'hits-total')).toBe('2')
+		expect(asked).toBe(1)
+		release()
+		await expect.poll(() => text(page, 'hits-total')).toBe('2')
+	})
+
 	it('says what is wrong with a name that no page can have', async () => {
 		const { origin } = await dashboardServer()
 		const { page } = await browser.open(urlOf(origin, 'x'.repeat(600)))

@@ -1,5 +1,5 @@
 /** Server-sent events: one reading a second for all who watch, none while nobody does. */
-import type { Request, Response } from 'express'
+import type { Response } from 'express'
 import { HttpError } from '../errors.ts'
 
 export interface LiveOptions {
@@ -32,8 +32,8 @@ export class LiveFeed {
 		stopping.addEventListener('abort', () => this.#end(), { once: true })
 	}
 
-	/** Answers a request with the stream. Throws an HttpError 503 when the server stops or too many watch. */
-	join(_request: Request, response: Response): void {
+	/** Answers with the stream. Throws an HttpError 503 when the server stops or too many watch. */
+	join(response: Response): void {
 		const { stopping, mostClients } = this.#options
 		if (stopping.aborted) throw new HttpError(503, 'ERR_STOPPING', 'The server stops')
 		if (this.#clients.size >= mostClients) throw new HttpError(503, 'ERR_TOO_MANY_CLIENTS', `Expected at most ${mostClients} clients`)

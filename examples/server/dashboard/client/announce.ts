@@ -1,5 +1,5 @@
 /** Tells a screen reader the number that moves, now and then: at each change it would speak without end. */
-import { setText } from './dom.ts'
+import { byId, setText } from './dom.ts'
 
 const everyMs = 15_000
 let next = 0
@@ -12,7 +12,7 @@ export function announce(text: string): void {
 
 /** The trouble that the page is in, if any. */
 export function trouble(text: string | undefined): void {
-	const place = document.getElementById('trouble')!
+	const place = byId('trouble')
 	setText(place, text ?? '')
 	place.hidden = text === undefined
 }

@@ -4,7 +4,7 @@ import { byId, setText } from './dom.ts'
 
 const againMs = 5_000
 
-const states = { live: 'Live', waiting: 'Connecting', lost: 'Reconnecting' }
+const states = { live: 'Live', lost: 'Reconnecting' }
 
 export function watch(show: (summary: Summary) => void): void {
 	let source: EventSource | undefined

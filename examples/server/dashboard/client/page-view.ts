@@ -35,27 +35,31 @@ export function startPageView(): (summary: Summary) => void {
 	const granularity = byId<HTMLSelectElement>('granularity')
 	const last = byId<HTMLSelectElement>('last')
 	const asked = params.get('granularity')
-	granularity.value = asked !== null && asked in stretches ? asked : 'minute'
+	granularity.value = asked !== null && Object.hasOwn(stretches, asked) ? asked : 'minute'
 	offerStretches(last, granularity.value as Granularity, params.get('last'))
 
 	const chart = new PageChart()
 	let asking: AbortController | undefined
+	let due = false
 	const refresh = async () => {
-		asking?.abort()
-		asking = new AbortController()
-		const query = new URLSearchParams({ page, granularity: granularity.value, last: last.value })
-		try {
-			const answer = await fetch(`/dashboard/page.json?${query}`, { signal: asking.signal })
-			const body = await answer.json()
-			if (!answer.ok) return trouble(body.error.message)
+		const mine = new AbortController()
+		asking = mine
+		due = false
+		const answer = await ask(page, granularity.value, last.value, mine.signal).catch(() => undefined)
+		// Something else was chosen meanwhile, and is asked for.
+		if (asking !== mine) return
+		asking = undefined
+		if (answer === undefined) trouble('The server does not answer: the numbers are those of before.')
+		else if ('error' in answer) trouble(answer.error.message)
+		else {
 			trouble(undefined)
-			showPage(body, chart)
-		} catch (error) {
-			if (!(error instanceof DOMException)) trouble('The server does not answer: the numbers are those of before.')
+			showPage(answer, chart)
 		}
+		if (due) void refresh()
 	}
 	const chosen = () => {
 		history.replaceState(null, '', `?${new URLSearchParams({ page, granularity: granularity.value, last: last.value })}`)
+		asking?.abort()
 		void refresh()
 	}
 	granularity.addEventListener('change', () => {
@@ -64,7 +68,21 @@ export function startPageView(): (summary: Summary) => void {
 	})
 	last.addEventListener('change', chosen)
 	void refresh()
-	return () => void refresh()
+	// One answer at a time: a slow one would otherwise be given up for the next, each second anew.
+	return () => {
+		if (asking === undefined) void refresh()
+		else due = true
+	}
+}
+
+async function ask(
+	page: string,
+	granularity: string,
+	last: string,
+	signal: AbortSignal,
+): Promise<PageView | { readonly error: { readonly message: string } }> {
+	const answer = await fetch(`/dashboard/page.json?${new URLSearchParams({ page, granularity, last })}`, { signal })
+	return answer.json()
 }
 
 function offerStretches(select: HTMLSelectElement, granularity: Granularity, wanted: string | null): void {
