@@ -112,6 +112,18 @@ it('reads nothing while nobody watches, and anew for who comes then', async () =
 	expect(Number(await (await watcher(url)).next())).toBe(now + 1)
 })
 
+it('shares the first reading, however long it takes', async () => {
+	let answer = (_text: string) => {}
+	const slow = new Promise<string>((resolve) => {
+		answer = resolve
+	})
+	const { url, reads } = await feed({ everyMs: 60_000, read: () => slow })
+	const watchers = [await watcher(url), await watcher(url), await watcher(url)]
+	answer('first')
+	for (const { next } of watchers) expect(await next()).toBe('first')
+	expect(reads()).toBe(1)
+})
+
 it('forgets a reading that came when nobody watched any more', async () => {
 	let answer = (_text: string) => {}
 	const slow = new Promise<string>((resolve) => {
