@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { trackerNames } from '../src/visitors/trackers.ts'
+import { RedisCluster } from './support/redis-cluster.ts'
 import { type RedisServer, startRedis } from './support/redis-server.ts'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
@@ -22,11 +23,14 @@ function programOf(snippet: string): string {
 
 describe('README', () => {
 	let redis: RedisServer
+	let cluster: RedisCluster
 	beforeAll(async () => {
 		redis = await startRedis()
-	})
+		cluster = await RedisCluster.start({ replicas: 0 })
+	}, 30_000)
 	afterAll(async () => {
-		await redis.stop()
+		await redis?.stop()
+		await cluster?.stop()
 		rmSync(folder, { recursive: true, force: true })
 	})
 
@@ -40,10 +44,11 @@ describe('README', () => {
 		async (index, snippet) => {
 			mkdirSync(folder, { recursive: true })
 			const file = join(folder, `snippet-${index}.mts`)
-			writeFileSync(
-				file,
-				programOf(snippet.replace(/redis:\/\/(?:localhost|one):6379/g, redis.url).replace('redis://two:6379', `${redis.url}/1`)),
-			)
+			const here = snippet
+				.replace(/redis:\/\/(?:localhost|one):6379/g, redis.url)
+				.replace('redis://two:6379', `${redis.url}/1`)
+				.replace('port: 7000', `port: ${cluster.members[0]!.port}`)
+			writeFileSync(file, programOf(here))
 			await promisify(execFile)(process.execPath, ['--import', 'tsx', file], { cwd: root })
 		},
 	)
