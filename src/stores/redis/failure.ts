@@ -47,6 +47,7 @@ function kindOf(message: string): FailureKind {
 	if (denied.test(word)) return 'denied'
 	if (word !== 'ERR') return 'unknown'
 	if (deniedInScript.test(message)) return 'denied'
-	if (wrapped.test(message)) return 'unknown'
+	// A slot that moves while a script runs in it: the script has not written yet.
+	if (wrapped.test(message) || message.includes('non local key')) return 'unknown'
 	return /user_script|running script/.test(message) ? 'refused' : 'unknown'
 }

@@ -72,6 +72,7 @@ it.each([
 	'ERR Error running script (call to f_1): @user_script:9: -OOM command not allowed when used memory > maxmemory.',
 	"READONLY You can't write against a read only replica. script: 1, on @user_script:8.",
 	'CLUSTERDOWN The cluster is down',
+	'ERR Script attempted to access a non local key in a cluster node script: 1, on @user_script:3.',
 	'NOREPLICAS Not enough good replicas to write.',
 	'MASTERDOWN Link with MASTER is down',
 	'Connection is closed.',

@@ -179,6 +179,26 @@ it('waits while the server is a replica, and counts once when it is the master',
 	copy.disconnect()
 })
 
+it('acknowledges nothing that fewer replicas have than are asked for, and counts it once when they have it', async () => {
+	const [master, replica] = [await start(), await start()]
+	const b = at(master.port, { replicasToWaitFor: 1 })
+	const writer = b.open()
+	const [batch] = writer.batches([{ key: '/home', hits: 5, visitors: ['ada'] }])
+	for (let i = 0; i < 2; i++) {
+		await expect(async () => writer.session.apply(batch!)).rejects.toMatchObject({
+			...unavailable,
+			message: expect.stringContaining('NOREPLICAS 0 of 1 replicas have it'),
+		})
+	}
+	const copy = new Redis(replica.port)
+	await copy.replicaof('127.0.0.1', master.port)
+	await until(async () => expect((await writer.session.apply(batch!)).status).toBe('applied'))
+	expect(await copy.zscore(`{${b.desk.namespace}:0}:hits`, '=/home')).toBe('-5')
+	expect([await writer.count('/home'), await writer.uniques(['/home'])]).toEqual([5, 1])
+	expect(b.events).toEqual([])
+	copy.disconnect()
+})
+
 it('brings back what a stale replica lacks that took over', async () => {
 	const [master, replica] = [await start(), await start()]
 	const b = at(master.port)
