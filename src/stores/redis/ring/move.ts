@@ -17,6 +17,7 @@
  *
  *     abortTarget       T: not active, up to e      -> gone e + 1, wait until that is durable
  *     abortSource       S: sealed e, active before  -> active e + 1, wait until that is durable, publish
+ *                       (or absent)
  *
  * Rules that are easy to miss (test/model explores the protocol, and needs each of them):
  * - Copying and activating are one life of the target's server. Had it been restarted in between, it may have lost some of the copy and still be
@@ -25,6 +26,7 @@
  *   as long as the source's activation could be rolled back, so the source is waited for first.
  * - An importing, or sealed, record of an older move is no obstacle: that move is over, and its last step was rolled back.
  * - A source that is found open again is waited for, as if this coordinator had opened it.
+ * - A source that has lost everything has the partition still, empty, when nobody else can have got it: so that move is given up too.
  */
 import { isTallymarkError, StoreUnavailableError } from '../../../errors.ts'
 import type { Move } from '../../../hash/placement-plan.ts'
@@ -56,6 +58,8 @@ export interface MoveContext extends Durability, Transfer {
 	readonly timeoutMs: number
 	/** By name; all that the placement is to be published to. */
 	readonly nodes: ReadonlyMap<string, Node>
+	/** Every node of the ring has answered: nobody else owns what these do not own. */
+	readonly isComplete: boolean
 	/** Before the seal, a move stops; after it, it is brought to its end. */
 	readonly signal?: AbortSignal | undefined
 	/** Called before each step, which waits for it. */
@@ -140,7 +144,8 @@ class Mover {
 			if (this.#context.signal?.aborted === true) return 'stopped'
 			await untilDurable(this.#source, partition, this.#context)
 			if ((await this.#read(this.#source)).text !== ours.text) return 'again'
-		} else if (ours.text !== this.#sealed.text) return 'over'
+		} else if (ours.own === undefined) return this.#restore()
+		else if (ours.text !== this.#sealed.text) return 'over'
 		// Otherwise a copy that comes late, of the move it was importing for, would join this one.
 		if (theirs.own?.state === 'importing') {
 			const closed = recordOf({ state: 'gone', epoch: theirs.own.epoch, target: this.#task.from })
@@ -161,6 +166,7 @@ class Mover {
 			if (!(await this.#change(this.#source, ours, this.#sealed))) return 'again'
 			this.#sealedAt = performance.now()
 		} else if (ours.text === this.#reopened.text) return this.#reopen()
+		else if (ours.own === undefined) return this.#restore()
 		else if (ours.text !== this.#sealed.text) return 'over'
 
 		await this.#step('awaitSeal')
@@ -170,6 +176,7 @@ class Mover {
 			const runId = await runIdOf(this.#target, this.#context.timeoutMs)
 			await this.#step('copy')
 			if (!(await copyPartition(this.#source, this.#target, partition, this.#importing, this.#context))) return 'again'
+			if ((await this.#read(this.#source)).text !== this.#sealed.text) return 'again'
 			await this.#step('activate')
 			if (!(await this.#change(this.#target, this.#importing, this.#active, runId))) return 'again'
 		} catch (error) {
@@ -197,14 +204,22 @@ class Mover {
 		return 'moved'
 	}
 
-	/** The target does not take the copy. Throws when it does not even take the record that says so. */
-	async #giveUp(): Promise<void> {
+	/** The source has lost everything. */
+	async #restore(): Promise<Attempt> {
+		const { from, partition } = this.#task
+		if (this.#context.isComplete) return this.#giveUp()
+		throw new StoreUnavailableError(`${from} has lost partition ${partition}, and not every node answers that may have got it meanwhile`)
+	}
+
+	/** The target does not take the copy, or the source has lost everything. Throws when the target does not even take the record that says so. */
+	async #giveUp(): Promise<Attempt> {
 		const nothing = recordOf(undefined)
 		for (let round = 0; ; round++) {
 			await this.#step('abortTarget')
 			const theirs = await this.#read(this.#target)
 			if (theirs.text === this.#refusing.text) {
-				if ((await this.#reopen()) !== 'again') return
+				const outcome = await this.#reopen()
+				if (outcome !== 'again' || round >= ROUNDS) return outcome
 			} else if (theirs.text === this.#importing.text) {
 				// A target that is full takes no record before it has room: without one it refuses too.
 				if (await this.#change(this.#target, theirs, nothing))
@@ -217,7 +232,7 @@ class Mover {
 					// Room is made in the background.
 					await new Promise((resolve) => setTimeout(resolve, ROOM_MS))
 				}
-			} else return
+			} else return 'again'
 		}
 	}
 
@@ -230,7 +245,7 @@ class Mover {
 			if ((await this.#read(this.#target)).text !== this.#refusing.text) return 'again'
 			await this.#step('abortSource')
 			ours = await this.#read(this.#source)
-			const isOurs = ours.text === this.#sealed.text || isActiveBefore(ours.own, epoch)
+			const isOurs = ours.text === this.#sealed.text || ours.own === undefined || isActiveBefore(ours.own, epoch)
 			if (isOurs && !(await this.#change(this.#source, ours, this.#reopened))) return 'again'
 			if (!isOurs && ours.text !== this.#reopened.text) return 'over'
 		}

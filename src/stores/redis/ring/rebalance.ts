@@ -73,7 +73,7 @@ export async function rebalance(options: RebalanceOptions): Promise<RebalanceRep
 		await restoreOwners([...nodes.values()], [...nodes.values()], keys, placement, timeoutMs)
 	}
 	const progress = new Progress(options.onProgress)
-	const context: MoveContext = {
+	const context: Omit<MoveContext, 'isComplete'> = {
 		keys,
 		timeoutMs,
 		nodes,
@@ -93,7 +93,7 @@ export async function rebalance(options: RebalanceOptions): Promise<RebalanceRep
 	if (dryRun) return progress.report(plan, false)
 
 	progress.begin(plan.begun.length + plan.moves.length)
-	const begun = await runAll(found.begun, parallel, context, progress)
+	const begun = await runAll(found.begun, parallel, { ...context, isComplete: found.unreachable.size === 0 }, progress)
 	if (signal?.aborted !== true) await tidyUp(found, context)
 	const now = await survey(nodes, keys, placement, timeoutMs)
 	// A partition whose move could not be finished has had its chance.
@@ -103,7 +103,8 @@ export async function rebalance(options: RebalanceOptions): Promise<RebalanceRep
 		ring,
 	).filter(({ partition }) => !stuck.has(partition))
 	const tasks = left.map((move): MoveTask => ({ ...move, epoch: nextEpoch(now.owners[move.partition]!.epoch) }))
-	const rest = signal?.aborted === true ? tasks : await runAll(tasks, parallel, context, progress)
+	const rest =
+		signal?.aborted === true ? tasks : await runAll(tasks, parallel, { ...context, isComplete: now.unreachable.size === 0 }, progress)
 	const isDone = begun.length + rest.length === 0
 	if (isDone) await announce(nodes, to, latest, keys, timeoutMs)
 	return progress.report(plan, signal?.aborted === true && !isDone)
@@ -204,7 +205,7 @@ async function run(task: MoveTask, context: MoveContext, progress: Progress): Pr
 }
 
 /** Removes what earlier moves have left behind at nodes that do not own it. What fails is found again by the next call. */
-async function tidyUp({ leftovers }: Survey, context: MoveContext): Promise<void> {
+async function tidyUp({ leftovers }: Survey, context: Omit<MoveContext, 'isComplete'>): Promise<void> {
 	await Promise.all(
 		leftovers.map(async ({ partition, node: name, own, owner }) => {
 			const node = context.nodes.get(name)!

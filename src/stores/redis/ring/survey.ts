@@ -19,7 +19,7 @@ export interface Leftover {
 }
 
 export interface Survey {
-	/** Moves that were begun, with the source sealed. */
+	/** Moves that were begun, with the source sealed (or lost). */
 	readonly begun: readonly MoveTask[]
 	/** Who owns each partition, or will when what was begun is finished: by the records, and where the owner does not answer by the placement. */
 	readonly owners: readonly Owner[]
@@ -69,6 +69,10 @@ async function look(nodes: ReadonlyMap<string, Node>, keys: Keys, placement: Pla
 			} else if (own.state !== 'active' && owner !== undefined && own.epoch <= owner.own.epoch)
 				stale.push({ partition, node, own, owner: owner.node })
 		}
+		// A source that has lost everything: its target cannot go on.
+		const importing = theirs.find(({ own }) => own.state === 'importing' && own.epoch > latest)
+		if (owner === undefined && next === placed && importing !== undefined && !theirs.some(({ node }) => node === placed.node))
+			begun.push({ partition, from: placed.node, to: importing.node, epoch: importing.own.epoch })
 		return next
 	})
 	return { begun, owners, leftovers: await withKeys(stale, nodes, keys, timeoutMs), unreachable }

@@ -223,11 +223,46 @@ it('a node that has lost everything takes part again', async () => {
 	expect(await bench.owners()).toEqual(['a', 'a'])
 })
 
+it.each(['awaitSeal', 'copy'] as const)(
+	'a source that loses everything before: %s, keeps the partition, empty, until it is moved',
+	async (step) => {
+		bench = await RingBench.start(2, { partitions: 1 })
+		await bench.fill()
+		const report = await bench.rebalance(bench.nodes.slice(1), { onStep: atFirst(step, () => bench.clients[0]!.flushall()) })
+		expect(report).toMatchObject({ moved: 1, failed: [] })
+		expect(await bench.owners()).toEqual(['b'])
+		expect(await bench.own(0)).toEqual([expect.stringMatching(/^G:[246]:b$/), expect.stringMatching(/^A:[46]$/)])
+		expect(await bench.everything()).toEqual(new Map())
+	},
+)
+
+it('what the source has lost is not decided upon while a node does not answer that may have got it', async () => {
+	bench = await RingBench.start(3, { partitions: 1 })
+	await bench.fill()
+	await bench.rebalance(bench.nodes.slice(0, 2))
+	await bench.clients[0]!.flushall()
+	await bench.clients[1]!.set(bench.keys.own(0), 'I:2')
+	await bench.servers[2]!.kill()
+	const report = await bench.rebalance(bench.nodes.slice(1, 2))
+	expect(report.failed.map(({ error }) => error)).toEqual([
+		expect.objectContaining({
+			code: 'ERR_TALLYMARK_STORE_UNAVAILABLE',
+			message: expect.stringMatching(/^a has lost partition 0, and not every node/),
+		}),
+	])
+	expect([await bench.clients[0]!.get(bench.keys.own(0)), await bench.clients[1]!.get(bench.keys.own(0))]).toEqual([null, 'I:2'])
+	await bench.servers[2]!.restart()
+	await bench.clients[2]!.ping()
+	await bench.finish(bench.nodes.slice(1, 2))
+	expect(await bench.owners()).toEqual(['b'])
+	expect(await bench.everything()).toEqual(new Map())
+})
+
 it('waits for as many replicas as asked, and says when there are fewer', async () => {
 	bench = await RingBench.start(2, { partitions: 1, replica: true })
 	await bench.fill()
 	const before = await bench.everything()
-	const report = await bench.rebalance(bench.nodes.slice(1), { replicasToWaitFor: 2, timeoutMs: 200 })
+	const report = await bench.rebalance(bench.nodes.slice(1), { replicasToWaitFor: 2, timeoutMs: 1_000 })
 	expect(report.failed[0]?.error).toMatchObject({
 		code: 'ERR_TALLYMARK_STORE_UNAVAILABLE',
 		message: expect.stringMatching(/a has 1 .* 2 are/),
