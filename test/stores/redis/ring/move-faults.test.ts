@@ -41,12 +41,15 @@ it('what the target still has of an earlier stay does not join the copy', async 
 	bench = await RingBench.start(2, { partitions: 1 })
 	await bench.fill()
 	await bench.finish(bench.nodes.slice(1))
-	// Its removal was rolled back: old keys, and the seal of that move.
 	const stale = bench.keys.hits(0, 'ai', { level: 'total', start: 0 })
-	await bench.clients[0]!.zadd(stale, -5, '=/old')
-	await bench.clients[0]!.set(bench.keys.own(0), 'S:2:b')
 	const before = await bench.contents(1)
-	const report = await bench.rebalance(bench.nodes.slice(0, 1))
+	const report = await bench.rebalance(bench.nodes.slice(0, 1), {
+		// Its removal is rolled back: old keys, and the seal of that move.
+		onStep: atFirst('prepare', async () => {
+			await bench.clients[0]!.zadd(stale, -5, '=/old')
+			await bench.clients[0]!.set(bench.keys.own(0), 'S:2:b')
+		}),
+	})
 	expect(report.failed).toEqual([])
 	expect(await bench.everything()).toEqual(before)
 	expect(await bench.own(0)).toEqual(['A:4', 'G:4:a'])
