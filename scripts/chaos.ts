@@ -1,13 +1,15 @@
 /**
  * The fault campaign: writers count through a network and on a Redis that both fail in every way we know, then all is counted again.
  * `npm run chaos -- --schedules 1000 --seed 1 --parallel 3`; `--faults torn,cut` for some kinds only, `--control naive` or `--control no-sequences` for
- * what must be seen failing. Ends with status 1 when a hit was lost or doubled. Schedule i of a campaign has the seed `<seed>:<i>`; `--only 17` runs that one.
+ * what must be seen failing. With `--cluster` the schedules are of a Redis Cluster, each 20 slot moves, 2 failovers and 20 faults of links under load
+ * (`--moves`, `--failovers`, `--link-faults`, `--load-ms`); the control there is `--control no-sequences`. Ends with status 1 when a hit was lost or doubled. Schedule i of a campaign has the seed `<seed>:<i>`; `--only 17` runs that one.
  */
 import { stderr } from 'node:process'
 import { parseArgs } from 'node:util'
 import { SingleBar } from 'cli-progress'
 import { describe, runCampaign, type Totals } from '../test/chaos/campaign.ts'
-import { type Kind, kinds, planOf } from '../test/chaos/plan.ts'
+import { clusterPlanOf } from '../test/chaos/cluster-plan.ts'
+import { clusterKinds, type Kind, kinds, planOf } from '../test/chaos/plan.ts'
 import { levels } from '../test/chaos/recount.ts'
 import type { Target } from '../test/chaos/target.ts'
 
@@ -19,6 +21,11 @@ const { values } = parseArgs({
 		faults: { type: 'string' },
 		control: { type: 'string' },
 		only: { type: 'string' },
+		cluster: { type: 'boolean', default: false },
+		moves: { type: 'string', default: '20' },
+		failovers: { type: 'string', default: '2' },
+		'link-faults': { type: 'string', default: '20' },
+		'load-ms': { type: 'string', default: '15000' },
 	},
 })
 
@@ -37,15 +44,27 @@ const schedules = whole('schedules', values.schedules)
 const parallel = whole('parallel', values.parallel)
 const faults = values.faults?.split(',')
 for (const kind of faults ?? [])
-	if (!kinds.includes(kind as Kind)) refuse(`Expected --faults to be some of ${kinds.join(', ')}, got ${kind}`)
+	if (!(kinds as readonly string[]).includes(kind)) refuse(`Expected --faults to be some of ${kinds.join(', ')}, got ${kind}`)
 if (values.control !== undefined && values.control !== 'naive' && values.control !== 'no-sequences')
 	refuse(`Expected --control to be naive or no-sequences, got ${values.control}`)
 
-const target: Target = values.control ?? 'redis'
-const all = (faults as Kind[] | undefined) ?? kinds
+const { cluster } = values
+if (cluster && (values.control === 'naive' || faults !== undefined)) refuse('Expected --cluster without --faults and --control naive')
+const target: Target = cluster ? (values.control === undefined ? 'cluster' : 'cluster-no-sequences') : (values.control ?? 'redis')
+const all: readonly Kind[] = (faults as Kind[] | undefined) ?? kinds
+const ofCluster = {
+	moves: whole('moves', values.moves, 0),
+	failovers: whole('failovers', values.failovers, 0),
+	linkFaults: whole('link-faults', values['link-faults'], 0),
+	loadMs: whole('load-ms', values['load-ms'], 1_000),
+}
 // In turns, so that each kind happens at least that often.
 const numbers = values.only === undefined ? Array.from({ length: schedules }, (_, i) => i) : [whole('only', values.only, 0)]
-const plans = numbers.map((i) => planOf(`${values.seed}:${i}`, { kinds: all, surely: [all[i % all.length]!] }))
+const plans = numbers.map((i) => {
+	const seed = `${values.seed}:${i}`
+	if (!cluster) return planOf(seed, { kinds: all, surely: [all[i % all.length]!] })
+	return clusterPlanOf(seed, { ...ofCluster, surely: clusterKinds[1 + (i % (clusterKinds.length - 1))] })
+})
 
 /** Bad schedules; what is wrong with the first few says it. */
 const worthPrinting = 20
@@ -73,7 +92,7 @@ bar.stop()
 const cells = (...texts: (string | number)[]) =>
 	texts.map((text, i) => (i === 0 ? String(text).padEnd(16) : String(text).padStart(12))).join('')
 console.log(cells('schedules with', 'schedules', 'happened', 'hits', 'lost', 'doubled', 'bad'))
-for (const kind of kinds) {
+for (const kind of [...kinds, ...clusterKinds]) {
 	const row = byKind.get(kind)
 	if (row === undefined) continue
 	const { schedules, hits, lost, doubled, bad } = row.totals

@@ -1,5 +1,5 @@
 /** Makes a fault happen. Each resolves when it is over, and what it did is undone. */
-import type { Fault, Kind } from './plan.ts'
+import type { ClusterKind, Fault, Kind, LinkKind } from './plan.ts'
 import type { ServerControl } from './server-control.ts'
 import type { Mishap, TcpProxy } from './tcp-proxy.ts'
 
@@ -9,6 +9,7 @@ export interface Stage {
 	readonly killWriter: () => Promise<void>
 }
 
+type PerformOnLink = (proxy: TcpProxy, fault: Fault) => Promise<void>
 type Perform = (stage: Stage, fault: Fault) => Promise<void>
 
 const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
@@ -21,8 +22,8 @@ async function down({ proxy, server }: Stage, act: () => Promise<unknown>): Prom
 	await proxy.accept()
 }
 
-function trap(mishap: Mishap): Perform {
-	return async ({ proxy }, { times, share, match, forMs }) => {
+function trap(mishap: Mishap): PerformOnLink {
+	return async (proxy, { times, share, match, forMs }) => {
 		const disarm = proxy.arm({ mishap, times, share, match })
 		await wait(forMs)
 		disarm()
@@ -34,29 +35,29 @@ function backMs(share: number): number {
 	return 50 + 1_150 * share
 }
 
-const perform: Record<Kind, Perform> = {
-	refuse: async ({ proxy }, { forMs }) => {
+const onLink: Record<LinkKind, PerformOnLink> = {
+	refuse: async (proxy, { forMs }) => {
 		proxy.refuse()
 		await wait(forMs)
 		await proxy.accept()
 	},
-	cut: async ({ proxy }, { share, times }) => {
+	cut: async (proxy, { share, times }) => {
 		for (let left = times; left > 0; left--) {
 			proxy.cut(share < 0.5 ? 2 * share : undefined)
 			await wait(30)
 		}
 	},
-	stall: async ({ proxy }, { forMs }) => {
+	stall: async (proxy, { forMs }) => {
 		proxy.stall()
 		await wait(forMs)
 		proxy.resume()
 	},
-	blackhole: async ({ proxy }, { forMs }) => {
+	blackhole: async (proxy, { forMs }) => {
 		proxy.swallow()
 		await wait(forMs)
 		proxy.surface()
 	},
-	halfOpen: async ({ proxy }, { share, forMs }) => {
+	halfOpen: async (proxy, { share, forMs }) => {
 		proxy.abandon(share < 0.5 ? 2 * share : undefined)
 		await wait(forMs)
 	},
@@ -64,6 +65,9 @@ const perform: Record<Kind, Perform> = {
 	loseReply: trap('loseReply'),
 	partialRequest: trap('partialRequest'),
 	partialReply: trap('partialReply'),
+}
+
+const atServer: Record<Exclude<Kind, LinkKind | ClusterKind>, Perform> = {
 	pause: async ({ server }, { forMs }) => {
 		server.pause()
 		await wait(forMs)
@@ -125,6 +129,16 @@ const perform: Record<Kind, Perform> = {
 	killWriter: ({ killWriter }) => killWriter(),
 }
 
+export function isOnLink(kind: Kind): kind is LinkKind {
+	return Object.hasOwn(onLink, kind)
+}
+
+/** A fault of the way to a server. */
+export function happenOnLink(proxy: TcpProxy, kind: LinkKind, fault: Fault): Promise<void> {
+	return onLink[kind](proxy, fault)
+}
+
 export function happen(stage: Stage, fault: Fault): Promise<void> {
-	return perform[fault.kind](stage, fault)
+	const kind = fault.kind as Exclude<Kind, ClusterKind>
+	return isOnLink(kind) ? happenOnLink(stage.proxy, kind, fault) : atServer[kind](stage, fault)
 }

@@ -6,7 +6,17 @@ import { Random } from './random.ts'
 import type { Fsync } from './server-control.ts'
 
 /** Between the writers and the server. */
-const linkKinds = ['refuse', 'cut', 'stall', 'blackhole', 'halfOpen', 'loseRequest', 'loseReply', 'partialRequest', 'partialReply'] as const
+export const linkKinds = [
+	'refuse',
+	'cut',
+	'stall',
+	'blackhole',
+	'halfOpen',
+	'loseRequest',
+	'loseReply',
+	'partialRequest',
+	'partialReply',
+] as const
 /** At the server. */
 const serverKinds = [
 	'pause',
@@ -21,9 +31,14 @@ const serverKinds = [
 	'wipe',
 ] as const
 
+/** At the nodes of a cluster. */
+export const clusterKinds = ['moveSlot', 'handOver', 'takeOver', 'killMaster', 'hangMaster'] as const
+
 export const kinds = [...linkKinds, ...serverKinds, 'killWriter'] as const
 
-export type Kind = (typeof kinds)[number]
+export type LinkKind = (typeof linkKinds)[number]
+export type ClusterKind = (typeof clusterKinds)[number]
+export type Kind = (typeof kinds)[number] | ClusterKind
 
 /** Commands that a trap waits for; '' is any. */
 const matches = ['evalsha', 'evalsha', 'expireat', 'pfadd', ''] as const
@@ -70,6 +85,8 @@ export interface Plan {
 	readonly operations: boolean
 	readonly faults: readonly Fault[]
 	readonly loadMs: number
+	/** In a cluster: how many replicas a batch waits for. */
+	readonly replicasToWaitFor?: number
 }
 
 export interface PlanOptions {
@@ -85,7 +102,7 @@ export const tickMs = 10
 
 /** Takes back what the server has acknowledged: a writer that is dead cannot send that again. (kill: what a slow disk held up.) */
 const takesBack: ReadonlySet<Kind> = new Set(['kill', 'torn', 'failover', 'wipe'])
-const isLink: ReadonlySet<Kind> = new Set(linkKinds)
+const isLink: ReadonlySet<Kind> = new Set<Kind>(linkKinds)
 
 export function planOf(seed: string, { kinds: allowed = kinds, surely = [], loadMs = 2_000 }: PlanOptions = {}): Plan {
 	const random = new Random(seed)

@@ -5,7 +5,7 @@ import { type Lane, lanes, type StoreSession } from '../../src/stores/store.ts'
 import { type Bucket, deadlineOf, type Granularity, granularities, lengthMs, startOf, total } from '../../src/time/granularity.ts'
 import type { VisitorTracker } from '../../src/visitors/tracker.ts'
 import type { Plan } from './plan.ts'
-import { counterOptions, isComplete, openStore, type Target } from './target.ts'
+import { counterOptions, isComplete, openStore, type Place, type Target } from './target.ts'
 import type { Between, KeyTruth, Truth, VisitorsBetween } from './truth.ts'
 import type { Rollback } from './writer-log.ts'
 
@@ -36,14 +36,15 @@ export interface RecountOptions {
 	readonly target: Target
 	readonly plan: Plan
 	readonly start: number
-	readonly port: number
+	readonly place: Place
 	readonly truth: Truth
 	readonly rollbacks: readonly Rollback[]
 }
 
 export async function recount(options: RecountOptions): Promise<Recount> {
-	const { target, plan, start, port } = options
-	const { store, end } = openStore(target === 'no-sequences' ? 'redis' : target, port, { ...plan, timeoutMs: 10_000 })
+	const { target, plan, start, place } = options
+	const asItIs = ({ 'no-sequences': 'redis', 'cluster-no-sequences': 'cluster' } as Partial<Record<Target, Target>>)[target] ?? target
+	const { store, end } = openStore(asItIs, place, { ...plan, timeoutMs: 10_000 })
 	const settings = settingsOf(counterOptions(target, plan, start))
 	const session = store.open({ ...settings, writer: 'recount000000000', report: () => {} })
 	const counter = new Counter({ ...counterOptions(target, plan, start), store, cache: false })

@@ -2,12 +2,10 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { happen, type Stage } from './faults.ts'
 import type { Fault, Plan, Track } from './plan.ts'
 import { type Recount, recount } from './recount.ts'
-import { ServerControl } from './server-control.ts'
-import { isComplete, type Target } from './target.ts'
-import { TcpProxy } from './tcp-proxy.ts'
+import { clusterStand, type Stand, serverStand } from './stand.ts'
+import { isCluster, isComplete, type Target } from './target.ts'
 import { truthOf } from './truth.ts'
 import { readLog, type WriterStory } from './writer-log.ts'
 import { WriterProcess } from './writer-process.ts'
@@ -38,7 +36,8 @@ export async function runSchedule(plan: Plan, target: Target, script: string): P
 	let timer: NodeJS.Timeout | undefined
 	try {
 		const late = new Promise<never>((_, reject) => {
-			timer = setTimeout(() => reject(new Error(`The schedule was not through after ${longestMs} ms`)), longestMs)
+			const ms = longestMs + 3 * plan.loadMs
+			timer = setTimeout(() => reject(new Error(`The schedule was not through after ${ms} ms`)), ms)
 		})
 		const run = runOn(plan, target, script, dir, cleanUp)
 		const { recount, stories, truth } = await Promise.race([run, late])
@@ -64,36 +63,32 @@ export async function runSchedule(plan: Plan, target: Target, script: string): P
 async function runOn(plan: Plan, target: Target, script: string, dir: string, cleanUp: (() => Promise<unknown> | unknown)[]) {
 	const writers = plan.writers.map(({ name }) => new WriterProcess(script, join(dir, name)))
 	cleanUp.push(() => Promise.all(writers.map((writer) => writer.kill())))
-	const server = await ServerControl.start({ fsync: plan.fsync, replica: plan.faults.some(({ kind }) => kind === 'failover') })
-	cleanUp.push(() => server.stop())
-	const proxy = await TcpProxy.start(server.port)
-	cleanUp.push(() => proxy.close())
-	await Promise.all(writers.map((writer) => writer.ready()))
-
-	const start = Date.now() + headStartMs
-	for (const [i, writer] of writers.entries()) writer.start({ target, plan, writer: i, port: proxy.port, start })
 	const isKilled = (i: number) => plan.writers[i]!.killedAtMs !== undefined
 	const killWriter = async () => {
 		await Promise.all(writers.filter((_, i) => isKilled(i)).map((writer) => writer.kill()))
 	}
-	const survivors = writers.filter((_, i) => !isKilled(i))
-	const stage = { proxy, server, killWriter }
-	await Promise.all([faults(stage, plan.faults, start), ...survivors.map((writer) => writer.counted())])
+	const stand = isCluster(target) ? await clusterStand(plan, cleanUp) : await serverStand(plan, killWriter, cleanUp)
+	await Promise.all(writers.map((writer) => writer.ready()))
 
-	await proxy.heal()
+	const start = Date.now() + headStartMs
+	for (const [i, writer] of writers.entries()) writer.start({ target, plan, writer: i, place: stand.place, start })
+	const survivors = writers.filter((_, i) => !isKilled(i))
+	await Promise.all([faults(stand, plan.faults, start), ...survivors.map((writer) => writer.counted())])
+
+	await stand.heal()
 	await Promise.all(survivors.map((writer) => writer.close()))
 	const stories = writers.map(({ log }) => readLog(log))
 	const truth = truthOf(plan, start, stories, isComplete(target))
 	const rollbacks = stories.flatMap(({ rollbacks }) => rollbacks)
-	return { stories, truth, recount: await recount({ target, plan, start, port: server.port, truth, rollbacks }) }
+	return { stories, truth, recount: await recount({ target, plan, start, place: stand.healthy(), truth, rollbacks }) }
 }
 
 /** Those of the link, those of the server and those of the writers: each in a row, one after the other. */
-async function faults(stage: Stage, all: readonly Fault[], start: number): Promise<void> {
+async function faults(stand: Stand, all: readonly Fault[], start: number): Promise<void> {
 	const inARow = async (some: readonly Fault[]) => {
 		for (const fault of some) {
 			await wait(Math.max(0, start + fault.atMs - Date.now()))
-			await happen(stage, fault)
+			await stand.befall(fault)
 		}
 	}
 	const tracks: readonly Track[] = ['link', 'server', 'writer']

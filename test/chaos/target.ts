@@ -1,23 +1,38 @@
 /** What is being tried: the Redis store, or one of the controls that must fail; and the settings that all counters of a schedule share. */
 import { randomUUID } from 'node:crypto'
-import { Redis } from 'ioredis'
+import { Cluster, Redis } from 'ioredis'
 import type { CounterOptions } from '../../src/options.ts'
-import { type RedisClient, RedisStore } from '../../src/redis.ts'
+import { type ClusterClient, type RedisClient, RedisClusterStore, RedisStore } from '../../src/redis.ts'
 import type { Store } from '../../src/stores/store.ts'
 import { lengthMs, startOf } from '../../src/time/granularity.ts'
 import { endingMinute } from './hits.ts'
 import { NaiveStore } from './naive-store.ts'
 import type { Plan } from './plan.ts'
 
-export type Target = 'redis' | 'no-sequences' | 'naive'
+export type Target = 'redis' | 'no-sequences' | 'naive' | 'cluster' | 'cluster-no-sequences'
+
+export function isCluster(target: Target): boolean {
+	return target.startsWith('cluster')
+}
+
+/** A node of a cluster, and the port by which it is reached. */
+export interface NodePorts {
+	readonly port: number
+	readonly through: number
+}
+
+/** Where the servers are: one, or those of a cluster. */
+export type Place = number | readonly NodePorts[]
 
 /** Whether it keeps visitors, trends and lists, and knows deletions; the naive one counts, and no more. */
 export function isComplete(target: Target): boolean {
 	return target !== 'naive'
 }
 
-/** A store on the server at this port, and how to let go of it. */
-export function openStore(target: Target, port: number, plan: Plan): { store: Store; end: () => void } {
+/** A store on the servers at this place, and how to let go of it. */
+export function openStore(target: Target, place: Place, plan: Plan): { store: Store; end: () => void } {
+	if (typeof place !== 'number') return openCluster(target, place, plan)
+	const port = place
 	if (target === 'naive') {
 		const store = new NaiveStore(port, plan)
 		return { store, end: () => store.end() }
@@ -39,6 +54,61 @@ export function openStore(target: Target, port: number, plan: Plan): { store: St
 	})
 	client.on('error', () => {})
 	return { store: new RedisStore(withoutSequences(client), options), end: () => client.disconnect() }
+}
+
+function openCluster(target: Target, place: readonly NodePorts[], plan: Plan): { store: Store; end: () => void } {
+	const host = '127.0.0.1'
+	const { timeoutMs } = plan
+	const client = new Cluster(
+		place.map(({ through }) => ({ host, port: through })),
+		{
+			natMap: Object.fromEntries(place.map(({ port, through }) => [`${host}:${port}`, { host, port: through }])),
+			enableOfflineQueue: false,
+			clusterRetryStrategy: () => 50,
+			slotsRefreshTimeout: 500,
+			slotsRefreshInterval: 2_000,
+			redisOptions: {
+				autoResendUnfulfilledCommands: false,
+				maxRetriesPerRequest: 0,
+				commandTimeout: timeoutMs,
+				socketTimeout: 2 * timeoutMs,
+			},
+		},
+	)
+	client.on('error', () => {})
+	const store = new RedisClusterStore(target === 'cluster-no-sequences' ? clusterWithoutSequences(client) : client, {
+		partitions: plan.partitions,
+		retentionMs: plan.retentionMs,
+		readTimeoutMs: timeoutMs,
+		writeTimeoutMs: timeoutMs,
+		replicasToWaitFor: plan.replicasToWaitFor,
+	})
+	return { store, end: () => client.disconnect() }
+}
+
+/** Its nodes are spoilt; what goes to the wrong one is led there as it is. */
+function clusterWithoutSequences(client: Cluster): ClusterClient {
+	const spoilt = new WeakMap<Redis, Redis>()
+	const nodeOf = (node: Redis) => {
+		const known = spoilt.get(node) ?? (new Proxy(node, withSpoiltPipelines) as Redis)
+		spoilt.set(node, known)
+		return known
+	}
+	return new Proxy(client, {
+		get(target, name) {
+			if (name === 'nodes') return (role: 'all') => target.nodes(role).map(nodeOf)
+			const value: unknown = Reflect.get(target, name)
+			return typeof value === 'function' ? value.bind(target) : value
+		},
+	})
+}
+
+const withSpoiltPipelines: ProxyHandler<Redis> = {
+	get(target, name) {
+		if (name === 'pipeline') return withoutSequences(target).pipeline
+		const value: unknown = Reflect.get(target, name)
+		return typeof value === 'function' ? value.bind(target) : value
+	},
 }
 
 /** A client that sends every attempt as one of a new writer's, who knows of nothing before: no set can tell that it has it already, or lacks something. */

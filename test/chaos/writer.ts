@@ -8,7 +8,7 @@ import type { Batch, Outcome, SessionSettings, Store, StoreSession } from '../..
 import { lengthMs, startOf } from '../../src/time/granularity.ts'
 import { type PlannedHit, tickOf } from './hits.ts'
 import { type Plan, tickMs } from './plan.ts'
-import { counterOptions, isComplete, openStore, type Target } from './target.ts'
+import { counterOptions, isComplete, openStore, type Place, type Target } from './target.ts'
 import { WriterLog } from './writer-log.ts'
 
 export interface Orders {
@@ -16,8 +16,8 @@ export interface Orders {
 	readonly plan: Plan
 	/** Which of the plan's writers this is. */
 	readonly writer: number
-	/** Of the proxy. */
-	readonly port: number
+	/** Through the proxies. */
+	readonly place: Place
 	readonly log: string
 	/** When the load starts, epoch milliseconds. */
 	readonly start: number
@@ -80,19 +80,22 @@ class Writer {
 	readonly #end: () => void
 	readonly #asked: Promise<void>[] = []
 	#retries = 0
+	/** Why the last one was needed. */
+	#lastRetry = ''
 	#closing = false
 
 	constructor(orders: Orders) {
-		const { target, plan, port, log, start } = orders
+		const { target, plan, place, log, start } = orders
 		this.#orders = orders
 		this.#log = new WriterLog(log)
-		const { store, end } = openStore(target, port, plan)
+		const { store, end } = openStore(target, place, plan)
 		this.#store = new Observed(store)
 		this.#end = end
 		this.#counter = new Counter({ ...counterOptions(target, plan, start), store: this.#store, clock: this.#clock })
 		this.#counter.on('rollback', ({ partition, what, hits }) => this.#log.rollback({ partition, what, hits }))
-		this.#counter.on('retry', () => {
+		this.#counter.on('retry', ({ error }) => {
 			this.#retries += 1
+			this.#lastRetry = error.message
 		})
 		this.#counter.on('error', ({ message }) => {
 			if (message.includes('on closing')) this.#log.error(message)
@@ -173,6 +176,7 @@ class Writer {
 		await Promise.race([Promise.all(this.#asked), wait(closeMs)])
 		this.#closing = true
 		const { unstored } = await this.#counter.close({ timeoutMs: closeMs })
+		if (unstored > 0) this.#log.error(`could not store because of ${this.#lastRetry}`)
 		const { attempts, duplicates } = this.#store
 		this.#log.summary({ unstored, attempts, duplicates, retries: this.#retries })
 		this.#end()
