@@ -8,7 +8,7 @@
  */
 import { type HitCounterOptions, hitCounting } from './http/hit-counter.ts'
 import { type NodeResponse, sendCookie } from './http/node-response.ts'
-import { headerIn } from './http/request.ts'
+import { headerOf } from './http/request.ts'
 
 export * from './http/face.ts'
 
@@ -38,7 +38,7 @@ export function hitCounter<Request extends ExpressRequest = ExpressRequest, Resp
 	const { cookie, finished } = hitCounting<Request, Response>(options, {
 		method: (request) => request.method,
 		target: (request) => request.originalUrl,
-		header: (request, name) => headerIn(request.headers, name),
+		header: (request, name) => headerOf(request.headers, name),
 		address: (request) => request.ip,
 		route: routeOf,
 	})

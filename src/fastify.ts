@@ -8,7 +8,7 @@
  */
 import { type HitCounterOptions, hitCounting } from './http/hit-counter.ts'
 import type { NodeResponse } from './http/node-response.ts'
-import { headerIn } from './http/request.ts'
+import { headerOf } from './http/request.ts'
 
 export * from './http/face.ts'
 
@@ -46,7 +46,7 @@ export function hitCounter<Request extends FastifyRequestLike = FastifyRequestLi
 	const { cookie, finished } = hitCounting<Request, Reply>(options, {
 		method: (request) => request.method,
 		target: (request) => request.originalUrl,
-		header: (request, name) => headerIn(request.headers, name),
+		header: (request, name) => headerOf(request.headers, name),
 		address: (request) => request.ip,
 		route: (request) => request.routeOptions.url,
 	})

@@ -8,7 +8,7 @@
  */
 import { type HitCounterOptions, hitCounting } from './http/hit-counter.ts'
 import { type NodeResponse, sendCookie } from './http/node-response.ts'
-import { headerIn } from './http/request.ts'
+import { headerOf } from './http/request.ts'
 
 export * from './http/face.ts'
 
@@ -35,7 +35,7 @@ export function hitCounter<Context extends KoaContext = KoaContext>(
 	const { cookie, finished } = hitCounting<Context, Context>(options, {
 		method: (context) => context.method,
 		target: (context) => context.originalUrl,
-		header: (context, name) => headerIn(context.headers, name),
+		header: (context, name) => headerOf(context.headers, name),
 		address: (context) => context.ip,
 		route: ({ _matchedRoute }) => (typeof _matchedRoute === 'string' ? _matchedRoute : undefined),
 	})

@@ -39,7 +39,8 @@ export function fetchCounting<Given extends readonly [unknown, ...unknown[]]>(
 	options: FetchHitCounterOptions<Given>,
 	route: (subject: Given[0]) => string | undefined,
 ): (request: FetchRequest, response: FetchResponse, ...given: Given) => FetchResponse {
-	const { address, waitUntil, ...rest } = options ?? {}
+	if (typeof options !== 'object' || options === null) throw expected('ERR_TALLYMARK_OPTION', 'options', 'an object', options)
+	const { address, waitUntil, ...rest } = options
 	for (const [name, option] of Object.entries({ address, waitUntil })) {
 		if (option !== undefined && typeof option !== 'function') throw expected('ERR_TALLYMARK_OPTION', name, 'a function', option)
 	}

@@ -23,6 +23,8 @@ const longest = Math.max(...Array.from(paths, (path) => path.length))
  * /healthz, /live, /liveness, /livez, /ready, /readiness, /readyz, /-/healthy, /-/ready, /_health, each also with a slash at the end.
  */
 export function isHealthCheck(target: string): boolean {
+	// Nearly every page is told by its second character.
+	if (target.startsWith('/') && !'hlr-_'.includes(target.charAt(1))) return false
 	let path = target.startsWith('/') ? target : target.replace(/^[a-z][a-z\d+.-]*:\/\/[^/?#]*/i, '')
 	const query = path.search(/[?#]/)
 	if (query !== -1) path = path.slice(0, query)

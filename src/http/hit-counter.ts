@@ -60,11 +60,14 @@ export interface HitCounting<Request, Response> {
 	readonly cookie: ((request: Request & object, status: number) => string | undefined) | undefined
 }
 
+const nothing = () => {}
 /** Hits that wait for their visitor at a time; further ones count without. */
 const mostWaiting = 10_000
 
 /** On an exchange: the counters that count it. Shared by every copy (ESM, CommonJS) of this module. */
 const claimedBy = Symbol.for('tallymark.claimedBy')
+/** On a counter: how many middlewares count for it. */
+const mounted = Symbol.for('tallymark.mounted')
 const mountedTwice = new WeakSet<HitTarget>()
 const failed = new WeakSet<HitTarget>()
 
@@ -78,6 +81,8 @@ export function hitCounting<Request, Response>(
 	const visitor = options.visitor ?? (anonymousVisitor() as (request: Request) => MaybePromise<string | undefined>)
 	const source = visitor === false ? undefined : sourceOf(visitor, counter)
 	const lane = laneOf(read, options)
+	const shared: HitTarget & { [mounted]?: number } = counter
+	shared[mounted] = (shared[mounted] ?? 0) + 1
 	let waiting = 0
 
 	function page(request: Request): string | undefined {
@@ -99,7 +104,8 @@ export function hitCounting<Request, Response>(
 
 	return {
 		finished(request, response, status, exchange) {
-			if (!countable(read.method(request), status) || !claim(exchange, counter)) return undefined
+			if (!countable(read.method(request), status)) return undefined
+			if (shared[mounted] !== 1 && !claim(exchange, counter)) return undefined
 			// Names the option that failed: its stack alone often ends in somebody's helper.
 			let asked: string | undefined
 			try {
@@ -175,7 +181,7 @@ function handOn(counter: HitTarget, key: string, visitor: string | undefined, la
 				? counter.hit(key)
 				: counter.hit(key, { visitor })
 			: counter.hit(key, { ...(visitor !== undefined && { visitor }), ...(lane !== 'human' && { lane }), ...(at !== undefined && { at }) })
-	return hit.catch(() => {})
+	return hit.then(undefined, nothing)
 }
 
 function failure(option: string | undefined, cause: unknown): TallymarkError {

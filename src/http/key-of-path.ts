@@ -26,7 +26,13 @@ const suffixBytes = 17
  * A key of more than `maxBytes` bytes (512 by default, as the counter's `maxKeyBytes`) is cut and told apart from others by the hash of the whole.
  */
 export function keyOfPath(target: string, { maxBytes = 512 }: { readonly maxBytes?: number } = {}): string {
-	if (target.length <= maxBytes && plain.test(target)) return target
+	const query = target.indexOf('?')
+	if (query === -1) {
+		if (target.length <= maxBytes && plain.test(target)) return target
+	} else if (query <= maxBytes) {
+		const plainPath = target.slice(0, query)
+		if (plain.test(plainPath)) return copied(plainPath)
+	}
 	const path = target.replace(schemeAndHost, '').replace(/[?#].*$/s, '')
 	const decoded = path
 		.replace(loneSurrogates, '\ufffd')
@@ -37,6 +43,11 @@ export function keyOfPath(target: string, { maxBytes = 512 }: { readonly maxByte
 		.replace(/\ud800(?=[\da-f]{2})/giu, '%25')
 		.replace(/\ud800/gu, '%') // with `u` the half of a pair is no match
 	return cutKey(withoutDotSegments(decoded), maxBytes)
+}
+
+/** The same text: a piece of a longer one keeps all of it in memory for as long as it lives itself, which for a key is long. */
+function copied(text: string): string {
+	return Buffer.from(text, 'latin1').toString('latin1')
 }
 
 /** `key` itself, or, when it has more than `maxBytes` (at least 18) bytes of UTF-8, its first ones, `~` and the hash of the whole. */

@@ -32,7 +32,6 @@ export interface LaneOptions {
 
 /** User agents whose lane is remembered: there are few of them, and each costs a microsecond to look through. */
 const most = 5_000
-const prefetchHeaders = ['sec-purpose', 'purpose', 'x-purpose', 'x-moz', 'next-router-prefetch'] as const
 
 /** Makes a function that tells the lane of a request; `optedOut`: whether the request asks not to be followed. Throws `ERR_TALLYMARK_OPTION`. */
 export function laneOf<Request>(read: RequestReader<Request>, options: LaneOptions): (request: Request, optedOut: boolean) => Lane {
@@ -66,12 +65,9 @@ export function laneOf<Request>(read: RequestReader<Request>, options: LaneOptio
 
 /** Whether a browser (or a router in it) fetches a page in advance: `Sec-Purpose: prefetch;prerender`, `Purpose`, `X-Moz`, Next.js's own. */
 function isPrefetch<Request>(request: Request, read: RequestReader<Request>): boolean {
-	for (const name of prefetchHeaders) {
-		const value = read.header(request, name)
-		if (value === undefined) continue
-		if (name === 'next-router-prefetch' || /^\s*(?:prefetch|prerender|preview)\b/i.test(value)) return true
-	}
-	return false
+	const purpose = read.header(request, 'sec-purpose') ?? read.header(request, 'purpose') ?? read.header(request, 'x-moz')
+	if (purpose !== undefined && /^\s*(?:prefetch|prerender|preview)\b/i.test(purpose)) return true
+	return read.header(request, 'next-router-prefetch') !== undefined
 }
 
 /** Whether the visitor asks not to be followed: Global Privacy Control, Do Not Track. */

@@ -13,15 +13,25 @@ export interface RequestReader<Request> {
 	readonly route: (request: Request) => string | undefined
 }
 
-/** Where a header is looked up: Node's object, or the `Headers` of a fetch request. */
-export type HeaderBag = { readonly [name: string]: string | readonly string[] | undefined } | { get(name: string): string | null }
+/** The headers of a request, as Node has them. */
+export interface NodeHeaders {
+	readonly [name: string]: string | readonly string[] | undefined
+}
 
-/** One header; the first where several of the name were kept apart. */
+/** Where a header is looked up: Node's object, or the `Headers` of a fetch request. */
+export type HeaderBag = NodeHeaders | { get(name: string): string | null }
+
+/** One header of Node's object; the first where several of the name were kept apart. */
+export function headerOf(headers: NodeHeaders, name: string): string | undefined {
+	const value = headers[name]
+	return typeof value === 'string' || value === undefined ? value : value[0]
+}
+
+/** One header, wherever it is looked up. */
 export function headerIn(headers: HeaderBag | undefined, name: string): string | undefined {
 	if (headers === undefined) return undefined
 	if (typeof headers.get === 'function') return headers.get(name) ?? undefined
-	const value = (headers as { readonly [name: string]: string | readonly string[] | undefined })[name]
-	return typeof value === 'string' || value === undefined ? value : value[0]
+	return headerOf(headers as NodeHeaders, name)
 }
 
 /** User agents are read up to here: a header may have 16 kB, and what looks at it may take long for that. */

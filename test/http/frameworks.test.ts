@@ -306,7 +306,7 @@ describe.each(frameworks)('$name', (framework: Framework) => {
 			['sec-purpose', 'prefetch;prerender'],
 			['sec-purpose', 'prefetch;anonymous-client-ip'],
 			['purpose', 'prefetch'],
-			['x-purpose', 'preview'],
+			['purpose', 'preview'],
 			['x-moz', 'prefetch'],
 			['next-router-prefetch', '1'],
 		])('a page fetched in advance (%s: %s) is a prefetch, unless a bot did it', async (name, value) => {
