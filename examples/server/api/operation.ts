@@ -37,8 +37,8 @@ export interface Operation<
 	readonly body?: Body
 	/** A request without a body is fine. */
 	readonly bodyOptional?: boolean
-	/** What a body may have at most. @default '2kb' */
-	readonly bodyLimit?: string
+	/** What a body may have at most, in bytes. @default 2_048 */
+	readonly bodyLimit?: number
 	/** Answers besides those that every endpoint may give (400, 413, 415, 429, 503). */
 	readonly answers: Readonly<Record<number, Answer>>
 }
@@ -73,8 +73,16 @@ export function serve<Params extends ZodType, Query extends ZodType, Body extend
 }
 
 /** Reads a body, whatever its type, up to the limit; what is not JSON ends up as bytes. */
-function bodyParsers({ method, bodyLimit: limit = '2kb' }: Operation): RequestHandler[] {
-	return method === 'get' ? [] : [express.json({ limit }), express.raw({ limit, type: () => true })]
+function bodyParsers({ method, bodyLimit: limit = 2_048 }: Operation): RequestHandler[] {
+	return method === 'get' ? [] : [refuseAnnounced(limit), express.json({ limit }), express.raw({ limit, type: () => true })]
+}
+
+/** What says that it is too large is answered at once: the parsers would read all of it before they say so. */
+function refuseAnnounced(limit: number): RequestHandler {
+	return (request, _response, next) => {
+		if (Number(request.headers['content-length'] ?? 0) <= limit) return next()
+		throw new HttpError(413, 'ERR_BODY_TOO_LARGE', `Expected a body of at most ${limit} bytes`)
+	}
 }
 
 function bodyOf({ body, bodyOptional }: Operation, request: Request): unknown {

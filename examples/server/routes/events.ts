@@ -54,7 +54,7 @@ const post = {
 	description: 'One event, or an array of up to 1,000. An array is taken whole or, when one of its events is bad, not at all.',
 	writes: true,
 	body: z.union([event, z.array(event).min(1).max(1_000)]).meta({ example }),
-	bodyLimit: '1mb',
+	bodyLimit: 1_048_576,
 	answers: {
 		201: {
 			description: 'Recorded, now or before',
