@@ -63,4 +63,11 @@ describe('README', () => {
 		for (const [, name] of options.matchAll(/readonly (\w+)\?/g)) expect(readme).toContain(`| \`${name}\` |`)
 		for (const name of trackerNames) expect(readme).toContain(`| \`${name}\` |`)
 	})
+
+	it.each(['hit-counter', 'lane-of', 'fetch-counting', 'visitor', 'cookie-visitor'])('lists every option of http/%s', (file) => {
+		const [, options] = /interface \w*Options\b[^\n]*\{\n(.*?)^\}/ms.exec(readFileSync(join(root, 'src', 'http', `${file}.ts`), 'utf8'))!
+		const names = [...options!.matchAll(/^\treadonly (\w+)\??:/gm)].map(([, name]) => name)
+		expect(names.length).toBeGreaterThan(1)
+		for (const name of names) expect(readme, name).toMatch(new RegExp(`^\\| \`${name}\` \\|`, 'm'))
+	})
 })
