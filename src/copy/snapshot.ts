@@ -17,7 +17,7 @@ export interface SnapshotOptions extends NumbersOptions {
 const CHUNK = 65_536
 
 /**
- * Everything that a namespace holds, as bytes for `restore`: some 40 a number beside the key, and 4/3 of each sketch; gzip makes it a quarter. Exact when
+ * Everything that a namespace holds, as bytes for `restore`: a key and some digits for each number, 4/3 of each sketch; gzip makes it a quarter. Exact when
  * nobody counts meanwhile; otherwise each number is one that it had in the meantime. Nothing is read before it is asked for.
  *
  * Throws what `copy` throws for its source.
