@@ -1,0 +1,105 @@
+/**
+ * The long run of moving partitions: `npm run ring:moves -- [minutes]` (default 10). On three real servers with append-only files, three writers count
+ * without pause, three coordinators move partitions to nodes picked at random and are killed before a step picked at random, and every few seconds a
+ * server is killed, its file torn back to what a loss of power would leave. In the end every key must have the hits it was given, no more and no less.
+ */
+import { Keys } from '../src/stores/redis/keys.ts'
+import type { MoveStep } from '../src/stores/redis/ring/move.ts'
+import { readPlacement } from '../src/stores/redis/ring/placement.ts'
+import { ShardedRedisStore } from '../src/stores/redis/ring/sharded-store.ts'
+import type { StoreEvent } from '../src/stores/store.ts'
+import { Desk } from '../src/testing/contract/desk.ts'
+import { RingBench } from '../test/stores/redis/ring/support.ts'
+import { sleep, until } from '../test/stores/redis/support.ts'
+
+const steps: readonly MoveStep[] = ['prepare', 'seal', 'awaitSeal', 'copy', 'activate', 'awaitActivation', 'publish', 'tombstone', 'remove']
+const NODES = 3
+const PARTITIONS = 16
+const KEYS = 400
+const CRASH_EVERY_MS = 5_000
+/** Below the second that is waited for. */
+const TORN_MS = 950
+
+const minutes = Number(process.argv[2] ?? 10)
+const end = Date.now() + minutes * 60_000
+const random = (below: number) => Math.floor(Math.random() * below)
+
+async function main(): Promise<boolean> {
+	const bench = await RingBench.start(NODES, { partitions: PARTITIONS, fsync: 'everysec' })
+	const nodes = bench.nodes.map(({ name }, i) => ({ name, client: bench.clients[i]! }))
+	const limits = { partitions: PARTITIONS, readTimeoutMs: 1_000, writeTimeoutMs: 1_000 }
+	const desk = new Desk(new ShardedRedisStore({ nodes, ...limits }), 'hyperloglog', false)
+	const truth = new Map<string, number>()
+	const events: StoreEvent[] = []
+	const seen = { hits: 0, coordinatorKills: 0, nodeKills: 0, tornBytes: 0, longestHoldMs: 0 }
+	const going = () => Date.now() < end
+
+	const write = async () => {
+		const writer = desk.open({ report: (event) => void events.push(event) })
+		while (going()) {
+			const hits = Array.from({ length: 20 }, () => ({ key: `/${random(KEYS)}`, hits: 1 + random(3), visitors: [`visitor ${random(50)}`] }))
+			await Promise.all(writer.batches(hits).map((batch) => until(async () => writer.session.apply(batch), 120_000)))
+			for (const { key, hits: by } of hits) truth.set(key, (truth.get(key) ?? 0) + by)
+			seen.hits += hits.reduce((sum, { hits: by }) => sum + by, 0)
+			await sleep(10)
+		}
+	}
+	const coordinate = async () => {
+		while (going()) {
+			const to = bench.nodes.filter(() => Math.random() < 0.6)
+			if (to.length === 0) continue
+			const killedBefore = Math.random() < 0.5 ? steps[random(steps.length)] : undefined
+			let killed = false
+			const onStep = (step: MoveStep) => {
+				if (!killed && step !== killedBefore) return
+				killed = true
+				throw new Error('killed')
+			}
+			try {
+				const report = await bench.rebalance(to, { namespace: desk.namespace, timeoutMs: 1_000, onStep })
+				seen.longestHoldMs = Math.max(seen.longestHoldMs, report.longestHoldMs)
+			} catch {
+				// No node answered, for a moment.
+				await sleep(200)
+			}
+			if (killed) seen.coordinatorKills++
+		}
+	}
+	const crash = async () => {
+		while (going()) {
+			await sleep(CRASH_EVERY_MS / 2 + random(CRASH_EVERY_MS))
+			seen.tornBytes += await bench.crash(random(NODES), random(TORN_MS))
+			seen.nodeKills++
+		}
+	}
+	const ticker = setInterval(() => console.log(JSON.stringify(seen)), 30_000)
+	await Promise.all([write(), write(), write(), coordinate(), coordinate(), coordinate(), crash()])
+	clearInterval(ticker)
+
+	await until(async () => {
+		const { failed } = await bench.rebalance(bench.nodes, { namespace: desk.namespace })
+		if (failed[0] !== undefined) throw failed[0].error
+	}, 60_000)
+	const reader = desk.open()
+	let lost = 0
+	let doubled = 0
+	for (const [key, hits] of truth) {
+		const difference = (await reader.count(key)) - hits
+		if (difference < 0) lost -= difference
+		else doubled += difference
+	}
+	const { placement } = await readPlacement(bench.nodes, new Keys(desk.namespace), 2_000)
+	// Each move of a partition takes two epochs.
+	const moves = placement!.owners.reduce((sum, { epoch }) => sum + Math.floor(epoch / 2), 0)
+	const all = await reader.all()
+	const visitors = await reader.uniques('all')
+	const rollbacks = events.filter(({ type }) => type === 'rollback').length
+	const longestHoldMs = Math.round(seen.longestHoldMs)
+	console.log(JSON.stringify({ ...seen, longestHoldMs, moves, lost, doubled, all, visitors, rollbacks }))
+	await desk.close()
+	await bench.stop()
+	return lost === 0 && doubled === 0 && all === seen.hits && visitors === 50 && rollbacks === 0
+}
+
+process.exitCode = (await main()) ? 0 : 1
+process.exit()
