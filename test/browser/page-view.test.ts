@@ -104,7 +104,7 @@ describe("a page's own view", () => {
 	})
 
 	it('waits for a slow answer, and then asks for what came meanwhile', async () => {
-		const { counter, origin } = await dashboardServer()
+		const { counter, origin, stopping } = await dashboardServer()
 		const { page } = await browser.open(urlOf(origin, '/'))
 		await expect.poll(() => text(page, 'hits-total')).toBe('0')
 		let asked = 0
@@ -124,6 +124,8 @@ describe("a page's own view", () => {
 		const watcher = await browser.open(origin)
 		await expect.poll(() => text(watcher.page, 'hits-total')).toBe('2')
 		expect(asked).toBe(1)
+		// Nothing more is told from here on.
+		stopping.abort()
 		release()
 		await expect.poll(() => text(page, 'hits-total')).toBe('2')
 	})
