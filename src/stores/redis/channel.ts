@@ -120,9 +120,10 @@ export class Channel {
 		})
 	}
 
-	/** Asks about the sets of which something could be sent again. Does nothing while something else is under way, which asks by itself. */
+	/** Asks about the sets of which something could be sent again; in doubt, about all. Does nothing while something else is under way, which asks by itself. */
 	async check(): Promise<void> {
-		if (this.#busy > 0 || this.#doubt) return
+		if (this.#busy > 0) return
+		if (this.#doubt) return this.settle()
 		this.#prune()
 		const sets = new Set(this.#retained.flatMap(({ parts }) => parts.map(({ set }) => set)))
 		await this.#inTurn(async () => {

@@ -50,6 +50,8 @@ export interface SessionLimits {
 /** How long closing waits for a server that is away, at least, and how often it looks. */
 const CLOSE_MS = 5_000
 const CLOSE_RETRY_MS = 50
+/** How long until a server that could not be asked whether it lost something is asked again. */
+const SETTLE_RETRY_MS = 1_000
 
 export class RedisSession implements StoreSession {
 	readonly #route: Route
@@ -72,6 +74,8 @@ export class RedisSession implements StoreSession {
 	readonly #tidied = new Set<Link>()
 	#timer: Timer | undefined
 	#closed = false
+	/** To be asked about again. */
+	readonly #unsettled = new Set<Channel>()
 
 	/** `release`: called once, when the session needs the route no more. */
 	constructor(route: Route, settings: SessionSettings, limits: SessionLimits, release: () => void) {
@@ -286,8 +290,19 @@ export class RedisSession implements StoreSession {
 	#doubt(concerns: (partition: number) => boolean): void {
 		const theirs = this.#channels.filter((_, partition) => concerns(partition))
 		for (const channel of theirs) channel.suspect()
-		// What fails is tried again by the next batch, or the next look.
-		for (const channel of theirs) if (channel.sets.size > 0) channel.settle().catch(() => {})
+		for (const channel of theirs) if (channel.sets.size > 0) this.#settle(channel)
+	}
+
+	/** A server that was just started, or has just taken over, may refuse for a while; and no batch may come to ask again. */
+	#settle(channel: Channel): void {
+		channel.settle().catch(() => {
+			if (this.#unsettled.has(channel)) return
+			this.#unsettled.add(channel)
+			systemClock.setTimer(() => {
+				this.#unsettled.delete(channel)
+				if (!this.#closed) this.#settle(channel)
+			}, SETTLE_RETRY_MS)
+		})
 	}
 
 	/** From the first batch on, looks now and then whether the server still has what it acknowledged. */
