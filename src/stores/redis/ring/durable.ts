@@ -28,10 +28,20 @@ export interface Durability {
 	readonly replicasToWaitFor: number
 }
 
-/** Rejects with StoreUnavailableError when the node does not answer, cannot write its file, or has too few replicas. */
-export async function untilDurable(node: Node, partition: number, { keys, timeoutMs, replicasToWaitFor }: Durability): Promise<void> {
+/**
+ * Answers whether `holds` is so, and will be after whatever befalls the node. It is asked within the life of the server in which is waited, and again at the
+ * end: something that came later, or was rolled back and done again, has not been waited for. Rejects with StoreUnavailableError when the node does not
+ * answer, cannot write its file, or has too few replicas.
+ */
+export async function isDurable(
+	node: Node,
+	partition: number,
+	{ keys, timeoutMs, replicasToWaitFor }: Durability,
+	holds: () => Promise<boolean>,
+): Promise<boolean> {
 	for (;;) {
 		const before = await stateOf(node, timeoutMs)
+		if (!(await holds())) return false
 		if (before.fsync !== 'none' && before.fsync !== 'always') {
 			await sleep(FSYNC_MS)
 			await untilSynced(node, timeoutMs)
@@ -39,7 +49,7 @@ export async function untilDurable(node: Node, partition: number, { keys, timeou
 		if (replicasToWaitFor > 0) await untilReplicated(node, keys.temporary(partition, 'wait'), replicasToWaitFor, timeoutMs)
 		const after = await stateOf(node, timeoutMs)
 		// After a restart it has what was on its disk, and what was written since: the wait begins again.
-		if (after.runId === before.runId) return
+		if (after.runId === before.runId) return holds()
 	}
 }
 

@@ -30,7 +30,7 @@
  */
 import { isTallymarkError, StoreUnavailableError } from '../../../errors.ts'
 import type { Move } from '../../../hash/placement-plan.ts'
-import { type Durability, runIdOf, untilDurable } from './durable.ts'
+import { type Durability, isDurable, runIdOf } from './durable.ts'
 import type { Own } from './own.ts'
 import { type Node, type Owner, publishOwner } from './placement.ts'
 import { changeRecord, type Record, readRecord, recordOf } from './records.ts'
@@ -142,8 +142,7 @@ class Mover {
 		if (ours.text === this.#reopened.text) return this.#reopen()
 		if (isActiveBefore(ours.own, epoch)) {
 			if (this.#context.signal?.aborted === true) return 'stopped'
-			await untilDurable(this.#source, partition, this.#context)
-			if ((await this.#read(this.#source)).text !== ours.text) return 'again'
+			if (!(await this.#lasts(this.#source, ours))) return 'again'
 		} else if (ours.own === undefined) return this.#restore()
 		else if (ours.text !== this.#sealed.text) return 'over'
 		// Otherwise a copy that comes late, of the move it was importing for, would join this one.
@@ -170,8 +169,7 @@ class Mover {
 		else if (ours.text !== this.#sealed.text) return 'over'
 
 		await this.#step('awaitSeal')
-		await untilDurable(this.#source, partition, this.#context)
-		if ((await this.#read(this.#source)).text !== this.#sealed.text) return 'again'
+		if (!(await this.#lasts(this.#source, this.#sealed))) return 'again'
 		try {
 			const runId = await runIdOf(this.#target, this.#context.timeoutMs)
 			await this.#step('copy')
@@ -192,8 +190,7 @@ class Mover {
 	async #finish(): Promise<Attempt> {
 		const { partition, epoch, to } = this.#task
 		await this.#step('awaitActivation')
-		await untilDurable(this.#target, partition, this.#context)
-		if ((await this.#read(this.#target)).text !== this.#active.text) return 'again'
+		if (!(await this.#lasts(this.#target, this.#active))) return 'again'
 		await this.#step('publish')
 		await this.#publish({ node: to, epoch })
 		await this.#step('tombstone')
@@ -238,19 +235,17 @@ class Mover {
 
 	/** The target refuses, or the source is open again already. */
 	async #reopen(): Promise<Attempt> {
-		const { partition, epoch, from } = this.#task
+		const { epoch, from } = this.#task
 		let ours = await this.#read(this.#source)
 		if (ours.text !== this.#reopened.text) {
-			await untilDurable(this.#target, partition, this.#context)
-			if ((await this.#read(this.#target)).text !== this.#refusing.text) return 'again'
+			if (!(await this.#lasts(this.#target, this.#refusing))) return 'again'
 			await this.#step('abortSource')
 			ours = await this.#read(this.#source)
 			const isOurs = ours.text === this.#sealed.text || ours.own === undefined || isActiveBefore(ours.own, epoch)
 			if (isOurs && !(await this.#change(this.#source, ours, this.#reopened))) return 'again'
 			if (!isOurs && ours.text !== this.#reopened.text) return 'over'
 		}
-		await untilDurable(this.#source, partition, this.#context)
-		if ((await this.#read(this.#source)).text !== this.#reopened.text) return 'again'
+		if (!(await this.#lasts(this.#source, this.#reopened))) return 'again'
 		await this.#publish({ node: from, epoch: epoch + 1 })
 		return 'aborted'
 	}
@@ -259,6 +254,11 @@ class Mover {
 	async #publish(owner: Owner): Promise<void> {
 		const { nodes, keys, timeoutMs } = this.#context
 		await publishOwner([...nodes.values()], keys, this.#task.partition, owner, timeoutMs)
+	}
+
+	/** Whether the node's record is this one, and cannot be rolled back. */
+	#lasts(node: Node, record: Record): Promise<boolean> {
+		return isDurable(node, this.#task.partition, this.#context, async () => (await this.#read(node)).text === record.text)
 	}
 
 	#read(node: Node): Promise<Record> {
