@@ -39,6 +39,21 @@ describe('the example server on Redis', () => {
 		expect(await two.ended).toMatchObject({ code: 0, totals: { hits: 32, unstored: 0 } })
 	})
 
+	it('two processes without a secret know a user as one, and still do after a restart', async () => {
+		const redis = await startRedis()
+		onTestFinished(() => redis.stop())
+		const body = JSON.stringify({ page_id: 'home', user_id: 'ada' })
+		const track = (port: number) => ask(port, '/track', { method: 'POST', headers: { 'content-type': 'application/json' }, body })
+		for (let start = 0; start < 2; start++) {
+			const servers = await Promise.all([exampleServer({ REDIS_URL: redis.url }), exampleServer({ REDIS_URL: redis.url })])
+			for (const { port } of servers) expect((await track(port)).status).toBe(200)
+			for (const { process } of servers) process.kill('SIGTERM')
+			for (const { ended } of servers) expect(await ended).toMatchObject({ code: 0 })
+		}
+		const { port } = await exampleServer({ REDIS_URL: redis.url })
+		expect(JSON.parse((await ask(port, '/stats')).body)).toMatchObject({ views: 4, unique_visitors: 1 })
+	})
+
 	it('goes on counting while Redis is away, says so, and stores all of it when Redis is back', async () => {
 		const dir = mkdtempSync(join(tmpdir(), 'tallymark-example-'))
 		onTestFinished(() => rmSync(dir, { recursive: true, force: true }))

@@ -110,6 +110,7 @@ describe('the example server: endpoints', () => {
 		const health = await get(port, '/health')
 		expect(health).toMatchObject({ status: 'up', service: 'tallymark-example', store: 'memory', pendingHits: 0, dropped: 0 })
 		expect(new Date(health.timestamp).toISOString()).toBe(health.timestamp)
+		expect(await get(port, '/health/')).toMatchObject({ status: 'up', service: 'tallymark-example' })
 	})
 
 	it('counts the GETs of the site by path, and answers every method', async () => {
@@ -139,6 +140,16 @@ describe('the example server: endpoints', () => {
 			{ page: '/visits/x', views: 1 },
 		])
 		expect(await get(port, '/visits/%2Fabout')).toMatchObject({ count: 2 })
+	})
+
+	it('forms no identity of who asks not to be followed, and counts the visit', async () => {
+		const { port } = await exampleServer()
+		for (const signal of [{ 'sec-gpc': '1' }, { dnt: '1' }]) {
+			expect((await ask(port, '/visit/home', { method: 'POST', headers: { ...browser, ...signal } })).status).toBe(200)
+		}
+		expect(await get(port, '/stats')).toMatchObject({ views: 2, unique_visitors: 0 })
+		await ask(port, '/visit/home', { method: 'POST', headers: browser })
+		expect(await get(port, '/stats')).toMatchObject({ views: 3, unique_visitors: 1 })
 	})
 
 	it('knows visitors by the address that a proxy on this machine brings', async () => {

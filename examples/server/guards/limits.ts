@@ -10,6 +10,8 @@ export function perAddress(perMinute: number): RequestHandler {
 		limit: perMinute,
 		standardHeaders: 'draft-8',
 		legacyHeaders: false,
+		// Anybody can send these headers; whether they are believed is TRUST_PROXY's to say.
+		validate: { xForwardedForHeader: false, forwardedHeader: false },
 		handler: (_request, _response, next) => next(new HttpError(429, 'ERR_RATE_LIMIT', `Expected at most ${perMinute} requests a minute`)),
 	})
 }
