@@ -1,6 +1,8 @@
 import { afterEach, expect, it } from 'vitest'
+import type { Link } from '../../../../src/stores/redis/link.ts'
 import { runIdOf } from '../../../../src/stores/redis/ring/durable.ts'
 import type { MoveStep } from '../../../../src/stores/redis/ring/move.ts'
+import { recordOf, restoreKey } from '../../../../src/stores/redis/ring/records.ts'
 import { sleep } from '../support.ts'
 import { RingBench } from './support.ts'
 
@@ -53,6 +55,32 @@ it('what the target still has of an earlier stay does not join the copy', async 
 	expect(report.failed).toEqual([])
 	expect(await bench.everything()).toEqual(before)
 	expect(await bench.own(0)).toEqual(['A:4', 'G:4:a'])
+})
+
+it('a copy for an older move that arrives late does not join the new one', async () => {
+	bench = await RingBench.start(2, { partitions: 1 })
+	await bench.fill()
+	const before = await bench.everything()
+	const [source, target] = bench.clients
+	await target!.hset(bench.keys.meta, await source!.hgetall(bench.keys.meta))
+	// That one had begun to copy when it was given up, by the source only.
+	await source!.set(bench.keys.own(0), 'A:3')
+	await target!.set(bench.keys.own(0), 'I:2')
+	const stale = bench.keys.hits(0, 'ai', { level: 'total', start: 0 })
+	const older = recordOf({ state: 'importing', epoch: 2 })
+	const dump = await source!.dumpBuffer(bench.keys.hits(0, 'human', { level: 'total', start: 0 }))
+	const link = bench.nodes[1]!.link
+	const send: Link['send'] = async (commands, timeoutMs) => {
+		const replies = await link.send(commands, timeoutMs)
+		if (commands.some(({ args }) => String(args[0]).includes('UNLINK')))
+			await link.send([restoreKey(bench.keys.own(0), older, stale, 0, dump)], timeoutMs)
+		return replies
+	}
+	const late = new Proxy(link, { get: (of, name) => (name === 'send' ? send : Reflect.get(of, name)) })
+	const report = await bench.rebalance([{ name: 'b', link: late }])
+	expect(report).toMatchObject({ moved: 1, failed: [] })
+	expect(await bench.own(0)).toEqual(['G:4:b', 'A:4'])
+	expect(await bench.everything()).toEqual(before)
 })
 
 it('a seal that the copy relies on outlives a loss of power', async () => {

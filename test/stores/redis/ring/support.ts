@@ -65,7 +65,7 @@ export class RingBench {
 	}
 
 	rebalance(to: readonly RebalanceNode[], options: Partial<RebalanceOptions> = {}): Promise<RebalanceReport> {
-		return rebalance({ namespace: this.desk.namespace, from: this.nodes, to, timeoutMs: 2_000, ...options })
+		return rebalance({ namespace: this.desk.namespace, from: this.nodes, to, timeoutMs: 10_000, ...options })
 	}
 
 	/** Until nothing fails. */
