@@ -1,6 +1,6 @@
 /**
- * Starts the server: `npm start`. The environment says where and how (README.md beside this file lists what); REDIS_URL, REDIS_NODES or REDIS_CLUSTER keep the numbers in Redis, where
- * several servers share them (give them one VISITOR_SECRET). `-- --tracker simple|rate|db` says after each request how many there were. SIGTERM and
+ * Starts the server: `npm start`. The environment says where and how (README.md beside this file lists what); REDIS_URL, REDIS_NODES or REDIS_CLUSTER
+ * keep the numbers in Redis, where several servers share them. `-- --tracker simple|rate|db` says after each request how many there were. SIGTERM and
  * SIGINT stop it without losing a hit.
  */
 import type { AddressInfo } from 'node:net'

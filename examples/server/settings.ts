@@ -10,7 +10,7 @@ export interface Settings {
 	readonly redisNodes: readonly string[] | undefined
 	/** Or there: some nodes of a Redis Cluster. */
 	readonly redisCluster: readonly string[] | undefined
-	/** What visitors are hashed with: processes that count together share it. undefined: each has its own. */
+	/** What visitors are hashed with: processes that count together share it. undefined: random keys, shared through the store. */
 	readonly visitorSecret: string | undefined
 	/** Closes the endpoints that write. undefined: they are open. */
 	readonly apiKey: string | undefined

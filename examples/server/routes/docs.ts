@@ -2,7 +2,6 @@
  * What the API is: `/openapi.json`, to try out at `/docs` (Swagger UI), to read at `/redoc` (Redoc). Every file is this server's own, out of npm
  * packages; a browser is allowed to load nothing else.
  */
-
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
