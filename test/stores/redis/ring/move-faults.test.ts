@@ -209,7 +209,7 @@ it('a move that was being given up is given up by the next coordinator, and then
 	expect(await bench.everything()).toEqual(before)
 })
 
-it('a refusal that an abort relies on outlives a loss of power', async () => {
+it('a refusal that an abort relies on outlives a loss of power, and so does the opening of the source', async () => {
 	bench = await RingBench.start(2, { partitions: 1, fsync: 'everysec' })
 	await bench.fill()
 	let seen: (string | null)[] = []
@@ -224,7 +224,9 @@ it('a refusal that an abort relies on outlives a loss of power', async () => {
 		},
 	})
 	expect(seen).toEqual(['S:2:b', 'G:3:a'])
+	await bench.crash(0, 1_000)
 	expect(await bench.own(0)).toEqual(['A:3', 'G:3:a'])
+	expect(await bench.clients[1]!.hget(bench.keys.placement, '0')).toBe('3:a')
 })
 
 it('a node that is down fails its own moves, by name, and no others', async () => {
