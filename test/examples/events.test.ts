@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
+import { ask } from '../http/support/served.ts'
 import { servedApp, told } from './support/app.ts'
+import { exampleServer } from './support/example-server.ts'
 
 const event = (more: object = {}) => ({
 	event_id: randomUUID(),
@@ -123,6 +125,14 @@ describe('POST /events', () => {
 			count: 3,
 			unique_users: 1,
 		})
+	})
+
+	it('reads a time without an offset as UTC wherever the server stands', async () => {
+		const { port } = await exampleServer({ TZ: 'America/New_York' })
+		const day = new Date(Date.now() - 24 * 3_600_000).toISOString().slice(0, 10)
+		const body = JSON.stringify(event({ timestamp: `${day}T10:30:00` }))
+		expect((await ask(port, '/events', { method: 'POST', headers: { 'content-type': 'application/json' }, body })).status).toBe(201)
+		expect(JSON.parse((await ask(port, `/analytics/hour-buckets/${day}_10`)).body)).toMatchObject({ count: 1 })
 	})
 
 	it('counts events without a page under a name of their own', async () => {
