@@ -139,7 +139,7 @@ function planLines({ partitions, nodes, begun, moves }: RebalancePlan): string[]
 	]
 	const width = Math.max(...rows.map(([name]) => name!.length))
 	const lines = rows.map(([name, ...numbers]) => name!.padEnd(width) + numbers.map((number) => number.padStart(8)).join(''))
-	if (begun.length > 0) lines.push(`${begun.length} moves that were begun earlier are finished first`)
+	if (begun.length > 0) lines.push(`${counted(begun.length, 'move')} begun earlier, to be finished first`)
 	lines.push(
 		moves.length === 0
 			? `the ${partitions} partitions are where they should be`
@@ -156,15 +156,20 @@ function progressLine({ total, moved, failed, keys, bytes, leftMs }: RebalancePr
 }
 
 function tell({ moved, failed, stopped, keys, bytes, longestHoldMs, plan }: RebalanceReport, io: Io): number {
-	if (moved > 0) io.print(`moved ${moved} partitions, ${sizes(keys, bytes)}; hits of a partition waited ${seconds(longestHoldMs)} at most`)
+	if (moved > 0)
+		io.print(`moved ${counted(moved, 'partition')}, ${sizes(keys, bytes)}; hits of a partition waited ${seconds(longestHoldMs)} at most`)
 	for (const { move, error } of failed) io.complain(`partition ${move.partition} from ${move.from} to ${move.to}: ${error.message}`)
 	if (stopped) {
-		io.complain(`Interrupted with ${plan.begun.length + plan.moves.length - moved} partitions left: the same command goes on`)
+		io.complain(`Interrupted with ${counted(plan.begun.length + plan.moves.length - moved, 'partition')} left: the same command goes on`)
 		return INTERRUPTED
 	}
 	if (failed.length === 0) return OK
 	io.complain('The same command tries them again')
 	return WRONG
+}
+
+function counted(number: number, what: string): string {
+	return `${number} ${what}${number === 1 ? '' : 's'}`
 }
 
 function sizes(keys: number, bytes: number): string {
