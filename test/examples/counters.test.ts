@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
-import { MemoryStore } from '../../src/index.ts'
+import { MemoryStore, type Store, type StoreSession } from '../../src/index.ts'
 import { servedApp, told } from './support/app.ts'
 
 describe('named counters', () => {
@@ -33,17 +33,20 @@ describe('named counters', () => {
 	it('are made by one of many who make the same at the same time', async () => {
 		// A store that takes a moment to answer, as one on another machine does.
 		const memory = new MemoryStore()
-		const open = memory.open.bind(memory)
-		memory.open = (settings) => {
-			const session = open(settings)
-			const hits = session.hits.bind(session)
-			session.hits = async (query) => {
-				await setImmediate()
-				return hits(query)
-			}
-			return session
+		const store: Store = {
+			name: 'slow',
+			partitions: memory.partitions,
+			open(settings) {
+				const session: StoreSession = memory.open(settings)
+				const hits = session.hits.bind(session)
+				session.hits = async (query) => {
+					await setImmediate()
+					return hits(query)
+				}
+				return session
+			},
 		}
-		const { send } = await servedApp({ counts: { store: memory } })
+		const { send } = await servedApp({ counts: { store } })
 		const statuses = await Promise.all(Array.from({ length: 20 }, async () => (await send('/counters/race')).status))
 		expect(statuses.sort()).toEqual([201, ...Array<number>(19).fill(409)])
 	})
