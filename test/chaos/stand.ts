@@ -36,7 +36,7 @@ export async function serverStand(plan: Plan, killWriter: () => Promise<void>, c
 }
 
 export async function clusterStand(plan: Plan, cleanUp: CleanUp): Promise<Stand> {
-	const cluster = await RedisCluster.start({ nodeTimeoutMs: 1_000, args: ['--appendonly', 'yes'] })
+	const cluster = await RedisCluster.start({ args: ['--appendonly', 'yes'] })
 	cleanUp.push(() => cluster.stop())
 	const proxies = await Promise.all(cluster.members.map(({ port }) => TcpProxy.start(port)))
 	cleanUp.push(() => Promise.all(proxies.map((proxy) => proxy.close())))

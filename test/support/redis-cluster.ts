@@ -179,7 +179,14 @@ export class RedisCluster {
 			const keys = (await source.admin.callBuffer('CLUSTER', 'GETKEYSINSLOT', slot, atOnce)) as Buffer[]
 			if (keys.length === 0) break
 			await pace()
-			await source.admin.call('MIGRATE', '127.0.0.1', target.port, '', 0, 5_000, 'REPLACE', 'KEYS', ...keys)
+			// The target may think for a moment that the cluster is down.
+			await this.until('the keys are moved', async () => {
+				const answer = source.admin.call('MIGRATE', '127.0.0.1', target.port, '', 0, 5_000, 'REPLACE', 'KEYS', ...keys)
+				return answer.then(
+					() => true,
+					() => false,
+				)
+			})
 			moved += keys.length
 		}
 		await pace()
