@@ -16,7 +16,7 @@ const steps: readonly MoveStep[] = ['prepare', 'seal', 'awaitSeal', 'copy', 'act
 const NODES = 3
 const PARTITIONS = 16
 const KEYS = 400
-const CRASH_EVERY_MS = 5_000
+const CRASH_EVERY_MS = 4_000
 /** Below the second that is waited for. */
 const TORN_MS = 950
 

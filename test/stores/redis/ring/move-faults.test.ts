@@ -65,7 +65,6 @@ it('a copy for an older move that arrives late does not join the new one', async
 	await target!.hset(bench.keys.meta, await source!.hgetall(bench.keys.meta))
 	// That one had begun to copy when it was given up, by the source only.
 	await source!.set(bench.keys.own(0), 'A:3')
-	await target!.set(bench.keys.own(0), 'I:2')
 	const stale = bench.keys.hits(0, 'ai', { level: 'total', start: 0 })
 	const older = recordOf({ state: 'importing', epoch: 2 })
 	const dump = await source!.dumpBuffer(bench.keys.hits(0, 'human', { level: 'total', start: 0 }))
@@ -77,7 +76,9 @@ it('a copy for an older move that arrives late does not join the new one', async
 		return replies
 	}
 	const late = new Proxy(link, { get: (of, name) => (name === 'send' ? send : Reflect.get(of, name)) })
-	const report = await bench.rebalance([{ name: 'b', link: late }])
+	const report = await bench.rebalance([{ name: 'b', link: late }], {
+		onStep: atFirst('prepare', () => target!.set(bench.keys.own(0), 'I:2')),
+	})
 	expect(report).toMatchObject({ moved: 1, failed: [] })
 	expect(await bench.own(0)).toEqual(['G:4:b', 'A:4'])
 	expect(await bench.everything()).toEqual(before)
