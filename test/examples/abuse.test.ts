@@ -101,7 +101,7 @@ describe('headers', () => {
 		['a null byte', ['X-Null: a\0b'], 400],
 		['a bare carriage return', ['X-Bare: a\rb'], 400],
 		['a folded line', ['X-Folded: a', ' b: c', 'no colon'], 400],
-	])('%s: answered %3$i', async (_name, lines, status) => {
+	])('%s: refused', async (_name, lines, status) => {
 		const { port, get } = await servedApp()
 		const answer = await raw(port, visit(lines, '0\r\n\r\n'))
 		expect(statusesOf(answer)).toEqual([status])

@@ -1,5 +1,4 @@
-import { setImmediate } from 'node:timers/promises'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { MemoryStore, type Store, type StoreSession } from '../../src/index.ts'
 import { servedApp, told } from './support/app.ts'
 
@@ -31,7 +30,12 @@ describe('named counters', () => {
 	})
 
 	it('are made by one of many who make the same at the same time', async () => {
-		// A store that takes a moment to answer, as one on another machine does.
+		// A store that answers all who wait together: whoever looks whether the counter exists has looked before the first of them makes it.
+		const waiting: (() => void)[] = []
+		const answer = setInterval(() => {
+			for (const resolve of waiting.splice(0)) resolve()
+		}, 20)
+		onTestFinished(() => clearInterval(answer))
 		const memory = new MemoryStore()
 		const store: Store = {
 			name: 'slow',
@@ -40,7 +44,7 @@ describe('named counters', () => {
 				const session: StoreSession = memory.open(settings)
 				const hits = session.hits.bind(session)
 				session.hits = async (query) => {
-					await setImmediate()
+					await new Promise<void>((resolve) => waiting.push(resolve))
 					return hits(query)
 				}
 				return session
