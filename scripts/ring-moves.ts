@@ -72,14 +72,17 @@ async function main(): Promise<boolean> {
 			seen.nodeKills++
 		}
 	}
+	const finish = () =>
+		until(async () => {
+			const { failed } = await bench.rebalance(bench.nodes, { namespace: desk.namespace })
+			if (failed[0] !== undefined) throw failed[0].error
+		}, 60_000)
 	const ticker = setInterval(() => console.log(JSON.stringify(seen)), 30_000)
-	await Promise.all([write(), write(), write(), coordinate(), coordinate(), coordinate(), crash()])
+	// Writers whose partition was left sealed wait for somebody to finish.
+	const disturbed = Promise.all([coordinate(), coordinate(), coordinate(), crash()]).then(finish)
+	await Promise.all([write(), write(), write(), disturbed])
 	clearInterval(ticker)
 
-	await until(async () => {
-		const { failed } = await bench.rebalance(bench.nodes, { namespace: desk.namespace })
-		if (failed[0] !== undefined) throw failed[0].error
-	}, 60_000)
 	const reader = desk.open()
 	let lost = 0
 	let doubled = 0
