@@ -8,19 +8,18 @@
  */
 import { type HitCounterOptions, hitCounting } from './http/hit-counter.ts'
 import { type NodeResponse, sendCookie } from './http/node-response.ts'
-import { headerOf } from './http/request.ts'
+import { type NodeRequest, nodeHeader } from './http/request.ts'
 
 export * from './http/face.ts'
 
 /** What is read of a request; Express's own has it. */
-export interface ExpressRequest {
+export interface ExpressRequest extends NodeRequest {
 	readonly method: string
 	readonly originalUrl: string
 	readonly url: string
 	readonly baseUrl: string
 	readonly path: string
 	readonly ip?: string | undefined
-	readonly headers: { readonly [name: string]: string | readonly string[] | undefined }
 	/** The route that answered, once there is one. */
 	readonly route?: { readonly path: string } | undefined
 }
@@ -38,7 +37,7 @@ export function hitCounter<Request extends ExpressRequest = ExpressRequest, Resp
 	const { cookie, finished } = hitCounting<Request, Response>(options, {
 		method: (request) => request.method,
 		target: (request) => request.originalUrl,
-		header: (request, name) => headerOf(request.headers, name),
+		header: (request, name) => nodeHeader(request, name),
 		address: (request) => request.ip,
 		route: routeOf,
 	})

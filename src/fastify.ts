@@ -8,7 +8,7 @@
  */
 import { type HitCounterOptions, hitCounting } from './http/hit-counter.ts'
 import type { NodeResponse } from './http/node-response.ts'
-import { headerOf } from './http/request.ts'
+import { type NodeRequest, nodeHeader } from './http/request.ts'
 
 export * from './http/face.ts'
 
@@ -17,7 +17,8 @@ export interface FastifyRequestLike {
 	readonly method: string
 	readonly originalUrl: string
 	readonly ip: string
-	readonly headers: { readonly [name: string]: string | readonly string[] | undefined }
+	readonly raw: NodeRequest
+	readonly headers: NodeRequest['headers']
 	/** `url`: the pattern of the route that answered. */
 	readonly routeOptions: { readonly url?: string | undefined }
 }
@@ -46,7 +47,7 @@ export function hitCounter<Request extends FastifyRequestLike = FastifyRequestLi
 	const { cookie, finished } = hitCounting<Request, Reply>(options, {
 		method: (request) => request.method,
 		target: (request) => request.originalUrl,
-		header: (request, name) => headerOf(request.headers, name),
+		header: (request, name) => nodeHeader(request.raw, name),
 		address: (request) => request.ip,
 		route: (request) => request.routeOptions.url,
 	})

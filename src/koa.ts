@@ -8,7 +8,7 @@
  */
 import { type HitCounterOptions, hitCounting } from './http/hit-counter.ts'
 import { type NodeResponse, sendCookie } from './http/node-response.ts'
-import { headerOf } from './http/request.ts'
+import { type NodeRequest, nodeHeader } from './http/request.ts'
 
 export * from './http/face.ts'
 
@@ -19,7 +19,8 @@ export interface KoaContext {
 	readonly path: string
 	readonly ip: string
 	readonly status: number
-	readonly headers: { readonly [name: string]: string | readonly string[] | undefined }
+	readonly req: NodeRequest
+	readonly headers: NodeRequest['headers']
 	readonly res: NodeResponse
 	/** The pattern of the route that answered, as `@koa/router` sets it. */
 	readonly _matchedRoute?: unknown
@@ -35,7 +36,7 @@ export function hitCounter<Context extends KoaContext = KoaContext>(
 	const { cookie, finished } = hitCounting<Context, Context>(options, {
 		method: (context) => context.method,
 		target: (context) => context.originalUrl,
-		header: (context, name) => headerOf(context.headers, name),
+		header: (context, name) => nodeHeader(context.req, name),
 		address: (context) => context.ip,
 		route: ({ _matchedRoute }) => (typeof _matchedRoute === 'string' ? _matchedRoute : undefined),
 	})

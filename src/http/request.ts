@@ -27,6 +27,27 @@ export function headerOf(headers: NodeHeaders, name: string): string | undefined
 	return typeof value === 'string' || value === undefined ? value : value[0]
 }
 
+/** What is read of Node's own request. */
+export interface NodeRequest {
+	readonly headers: NodeHeaders
+	/** Names and values in turn, as they came. */
+	readonly rawHeaders?: readonly string[] | undefined
+}
+
+/**
+ * One header of Node's request. Not from `headers`, which Node makes of the list when it is first read: that costs more than all the counting, and many
+ * pages need none of it. Cookies are, for they may come in several pieces.
+ */
+export function nodeHeader(request: NodeRequest, name: string): string | undefined {
+	const { rawHeaders } = request
+	if (rawHeaders === undefined || name === 'cookie') return headerOf(request.headers, name)
+	for (let at = 0; at < rawHeaders.length; at += 2) {
+		const each = rawHeaders[at]!
+		if (each.length === name.length && (each === name || each.toLowerCase() === name)) return rawHeaders[at + 1]
+	}
+	return undefined
+}
+
 /** One header, wherever it is looked up. */
 export function headerIn(headers: HeaderBag | undefined, name: string): string | undefined {
 	if (headers === undefined) return undefined
