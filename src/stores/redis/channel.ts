@@ -21,7 +21,7 @@ import type { CountedSet, Part } from './counted-set.ts'
 import { type DeletePlan, planDelete } from './delete-plan.ts'
 import { Failure } from './failure.ts'
 import { freezeDelete, freezeHits, freezeSet } from './freeze.ts'
-import { type Frozen, frozenOf, outcomeOf } from './frozen.ts'
+import { type Deletion, type Frozen, frozenOf, outcomeOf } from './frozen.ts'
 import type { Keys } from './keys.ts'
 import { KnownVisitors } from './known-visitors.ts'
 import { evaluate, type Reply } from './link.ts'
@@ -103,7 +103,9 @@ export class Channel {
 		this.#known.clear()
 		// Of visitors that were acknowledged apart from the hits they came with, no set can tell that they are lost.
 		const waiting = new Set([...this.#queued].flatMap(({ queue }) => queue))
-		for (const { batch, visitors, parts } of this.#all()) {
+		for (const { batch, visitors, deletion, parts } of this.#all()) {
+			// ... nor of a sweep whose marks hits have taken the place of.
+			if (deletion?.again === true) deletion.swept = false
 			if (visitors === undefined) continue
 			if (visitors.again || this.#open.has(batch.sequence) || parts.some((part) => waiting.has(part))) visitors.done = false
 		}
@@ -127,7 +129,10 @@ export class Channel {
 		this.#prune()
 		const sets = new Set(this.#retained.flatMap(({ parts }) => parts.map(({ set }) => set)))
 		await this.#inTurn(async () => {
-			await this.#probe([...sets].filter((set) => this.sets.find(set.key) === set))
+			const lost = await this.#probe([...sets].filter((set) => this.sets.find(set.key) === set))
+			// A way to the server that holds while the server is replaced: as after a reconnection.
+			if (lost) this.suspect()
+			else await this.#probeSweeps()
 			await this.#drain()
 			this.#acknowledge()
 		})
@@ -205,7 +210,11 @@ export class Channel {
 			await this.#drain()
 			plan = await planDelete(batch.key, this.#options.partition, this.sets, this.#options, (commands) => this.#ask(commands))
 		} while (this.#doubt)
-		return frozenOf(batch, freezeDelete(batch.key, batch.sequence, plan.countingAll, plan.others), undefined, { ...plan, swept: false })
+		return frozenOf(batch, freezeDelete(batch.key, batch.sequence, plan.countingAll, plan.others), undefined, {
+			...plan,
+			swept: false,
+			again: false,
+		})
 	}
 
 	/** While in doubt, asks about every set. */
@@ -223,8 +232,12 @@ export class Channel {
 		}
 	}
 
-	/** Asks sets whether they have what they acknowledged, and puts what they lack into their queues. Throws when one did not answer. */
-	async #probe(sets: readonly CountedSet[]): Promise<void> {
+	/**
+	 * Asks sets whether they have what they acknowledged, and puts what they lack into their queues. Answers whether one lacked something; throws when one
+	 * did not answer.
+	 */
+	async #probe(sets: readonly CountedSet[]): Promise<boolean> {
+		let lost = false
 		for (let round = 0, left = sets; left.length > 0; round++) {
 			const commands = left.flatMap((set) => {
 				const ask = this.#script(set, set.shape === 'hash' ? addHash : addSorted, set.last, 0, [])
@@ -245,23 +258,28 @@ export class Channel {
 					continue
 				}
 				const [what, last] = answer as [number, number]
-				if (what === GAP) this.#rewind(set, last)
-				else if (what === EXPIRED) this.sets.forget(set)
+				if (what === GAP) {
+					this.#rewind(set, last)
+					lost = true
+				} else if (what === EXPIRED) this.sets.forget(set)
 				if (!(expired instanceof Failure)) set.expires = true
 			}
 			if (failure !== undefined) throw failure.toError(this.#options.way.name)
 			if (again.length > 0) await this.#load(round)
 			left = again
 		}
+		return lost
 	}
 
 	/** Asks whether deletions are swept still: the server may have gone back to a moment between their parts, which it has, and that. */
 	async #probeSweeps(): Promise<void> {
-		// The last deletion of each key: the mark is that one's.
-		const last = new Map(this.#all().flatMap((frozen) => (frozen.deletion?.marked === undefined ? [] : [[frozen.deletion.key, frozen]])))
-		const asked = [...last.values()].filter(({ deletion }) => deletion?.swept === true)
-		const replies = await this.#ask(asked.map(({ deletion }) => deletion!.marked!))
-		for (const [i, { deletion }] of asked.entries()) if (replies[i] !== null && Number(replies[i]) === 0.5) deletion!.swept = false
+		// The last deletion of each key in each lane: the mark there is that one's. A later one may have found the key in fewer lanes.
+		const last = new Map<string, { deletion: Deletion; ask: Command }>()
+		for (const { deletion } of this.#all())
+			if (deletion !== undefined) for (const ask of deletion.marked) last.set(ask.args.join(' '), { deletion, ask })
+		const asked = [...last.values()].filter(({ deletion }) => deletion.swept)
+		const replies = await this.#ask(asked.map(({ ask }) => ask))
+		for (const [i, { deletion }] of asked.entries()) if (replies[i] !== null && Number(replies[i]) === 0.5) deletion.swept = false
 	}
 
 	/** Sends until nothing is left to be sent. Throws when something was not answered; everything else has gone on by then. */
@@ -328,6 +346,7 @@ export class Channel {
 				for (const { command } of each) commands.push(command)
 				readers.push((replies, untouched) => this.#readVisitors(visitors, each, replies.slice(from, from + each.length), untouched, failed))
 			} else if (deletion?.swept === false && sets.length === 0) {
+				deletion.again ||= !this.#open.has(frozen.batch.sequence)
 				const sweep = deletion.sweep()
 				commands.push(...sweep)
 				readers.push((replies) => {
@@ -418,6 +437,8 @@ export class Channel {
 			}
 			const [what, last] = reply as [number, number]
 			if (what === GAP) {
+				// The others may lack something too, though the connection held.
+				this.suspect()
 				this.#rewind(set, last)
 				return i > 0
 			}

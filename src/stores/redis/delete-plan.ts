@@ -22,8 +22,8 @@ export interface DeletePlan {
 	 * What takes the visitors and then the marks away, once all sets have it marked as deleted. Of the key's visitors it takes those too who came since.
 	 */
 	readonly sweep: () => Command[]
-	/** Asks whether a mark is there still, and so perhaps the visitors: answered by 0.5. */
-	readonly marked: Command | undefined
+	/** Ask, for each lane that has the key, whether the mark is there still, and so perhaps the visitors: answered by 0.5. */
+	readonly marked: readonly Command[]
 }
 
 const QUESTIONS = 1_000
@@ -65,7 +65,7 @@ export async function planDelete(
 			set.shape === 'hash' ? evaluate(sweepHash, set.key, [member]) : command('zremrangebyscore', set.key, '0.5', '0.5'),
 		),
 	]
-	const marked = theirs[0] === undefined ? undefined : command('zscore', keys.hits(partition, theirs[0], total), member)
+	const marked = theirs.map((lane) => command('zscore', keys.hits(partition, lane, total), member))
 	return { key, existed: theirs.length > 0, countingAll, others, sweep, marked }
 }
 

@@ -5,12 +5,15 @@ import type { Part } from './counted-set.ts'
 import type { DeletePlan } from './delete-plan.ts'
 import type { VisitorFlush } from './visitor-flush.ts'
 
+/** A deletion on its way. `again`: it was swept again, later than hits from after it, which have taken the place of its marks. */
+export type Deletion = DeletePlan & { swept: boolean; again: boolean }
+
 export interface Frozen {
 	/** Nothing else of the batch is kept: it has the visitors, which may have to be let go of earlier than the hits. */
 	readonly batch: Pick<Batch, 'kind' | 'sequence'>
 	readonly parts: readonly Part[]
 	visitors: VisitorFlush | undefined
-	readonly deletion: (DeletePlan & { swept: boolean }) | undefined
+	readonly deletion: Deletion | undefined
 	/** Roughly what keeping its parts costs. */
 	readonly bytes: number
 	/** When it was acknowledged, or last sent again after that. */
