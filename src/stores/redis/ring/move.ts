@@ -61,7 +61,7 @@ export interface MoveContext extends Durability, Transfer {
 	/** Every node of the ring has answered: nobody else owns what these do not own. */
 	readonly isComplete: boolean
 	/** Before the seal, a move stops; after it, it is brought to its end. */
-	readonly signal?: AbortSignal | undefined
+	readonly signal?: { readonly aborted: boolean } | undefined
 	/** Called before each step, which waits for it. */
 	readonly onStep?: ((step: MoveStep, task: MoveTask) => void | Promise<void>) | undefined
 	/** Called with how long nobody could write, milliseconds. */

@@ -38,7 +38,7 @@ export interface RebalanceOptions {
 	/** For an answer to a small question. 10 to 60,000. @default 5_000 */
 	readonly timeoutMs?: number | undefined
 	/** Begins nothing more, and brings to its end what is sealed: some 3 s. */
-	readonly signal?: AbortSignal | undefined
+	readonly signal?: { readonly aborted: boolean } | undefined
 	readonly onPlan?: ((plan: RebalancePlan) => void) | undefined
 	readonly onProgress?: ((progress: RebalanceProgress) => void) | undefined
 	/** Called before each step of each move, which waits for it. */
