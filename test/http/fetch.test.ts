@@ -43,7 +43,12 @@ describe('a wrapped handler', () => {
 
 	it('gives back the very response where nothing is to be counted, or nothing to be read', async () => {
 		const counter = notebook()
-		const responses = [new Response('no', { status: 404 }), Response.redirect('https://example.com/', 302), Response.error(), new Response(null)]
+		const responses = [
+			new Response('no', { status: 404 }),
+			Response.redirect('https://example.com/', 302),
+			Response.error(),
+			new Response(null),
+		]
 		const counted = hitCounter({ counter, address })
 		for (const response of responses) expect(await counted(() => response)(page('/a'))).toBe(response)
 		expect(counter.hits).toHaveLength(1)

@@ -44,6 +44,7 @@ export function mockClient(): RedisClient {
 			scripts.set(sha, source)
 			return Promise.resolve(sha)
 		}
+		if (name === 'eval') return ask('eval', [asInRedis + args[0], ...args.slice(1)])
 		if (name !== 'evalsha') return ask(binary ? `${name}Buffer` : name, args)
 		const source = scripts.get(String(args[0]))
 		if (source === undefined) return Promise.reject(new Error('NOSCRIPT No matching script. Please use EVAL.'))
