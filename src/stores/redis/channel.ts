@@ -380,7 +380,7 @@ export class Channel {
 		const replies = await this.#send(commands)
 		const deletions = asked === undefined ? undefined : replies[asked]
 		if (deletions instanceof Failure) this.#known.clear()
-		const untouched = !(deletions instanceof Failure) && this.#known.isUntouched(String(deletions))
+		const untouched = tracked && !(deletions instanceof Failure) && this.#known.isUntouched(String(deletions))
 		for (const read of readers) read(replies, untouched)
 		if (state.failure !== undefined) throw state.failure.toError(this.#options.way.name)
 		if (state.noscript) await this.#load(0)

@@ -109,7 +109,7 @@ export function onlyIfReplicated(
 }
 
 const reads = new Set(
-	'get hget hmget hscan sscan zscan zscore zmscore zrange zrangebyscore pfcount scard ping info time script exists pttl type dump'.split(
+	'get hget hmget hscan sscan hgetall zscan zscore zmscore zrange zrangebyscore pfcount scard ping info config wait time script exists pttl type dump'.split(
 		' ',
 	),
 )

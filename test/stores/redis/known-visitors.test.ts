@@ -43,6 +43,16 @@ describe('visitors that the server has are not sent again', () => {
 		expect(await writer.uniques(['/a'])).toBe(3)
 	})
 
+	it('hits without a visitor in between change nothing of that', async () => {
+		const writer = b.open()
+		for (let i = 0; i < 2; i++) await writer.hit({ key: '/a', visitors: ['ada', 'bob'] })
+		const from = b.client.pipelines.length
+		await writer.hit({ key: '/b' })
+		await writer.hit({ key: '/a', visitors: ['ada', 'bob'] })
+		expect(sent(from)).toBe(0)
+		expect(await writer.uniques(['/a'])).toBe(2)
+	})
+
 	it('a key that another process deletes gets them again, and its deadline', async () => {
 		const writer = b.open()
 		const other = b.open()
