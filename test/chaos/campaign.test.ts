@@ -19,7 +19,12 @@ const together: readonly (readonly Kind[])[] = [
 	['torn', 'failover'],
 	['wipe'],
 ]
-const plans = together.map((surely, i) => planOf(`ci:${i}`, { surely, loadMs: 1_500 }))
+/** Of a long campaign: visitors and sweeps that made each other go again, for ever. */
+const endless = '9:93'
+const plans = [
+	...together.map((surely, i) => planOf(`ci:${i}`, { surely, loadMs: 1_500 })),
+	planOf(endless, { surely: [kinds[93 % kinds.length]!] }),
+]
 
 group('the fault campaign', () => {
 	it('finds no hit lost or doubled in the Redis store, whatever happens', { timeout: 150_000 }, async () => {

@@ -336,6 +336,8 @@ export class Channel {
 			if (failure.kind === 'noscript') state.noscript = true
 			else state.failure ??= failure
 		}
+		// Our own sweeps raise the counter of deletions: what goes with them goes in full, or it would have to go again.
+		if (sets.length === 0 && apart.some(({ deletion }) => deletion?.swept === false)) this.#known.clear()
 		// Before the scripts: should the server lose the end of what it was sent, it loses the hits too, and with them all is sent again.
 		for (const frozen of apart) {
 			const { visitors, deletion } = frozen
@@ -404,7 +406,7 @@ export class Channel {
 					missing = true
 					failed(reply)
 				}
-			} else if (expires !== undefined) this.#known.addDeadline(expires)
+			} else if (expires !== undefined && untouched) this.#known.addDeadline(expires)
 		}
 		if (missing) return
 		if (refused === undefined) visitors.acknowledge(untouched)

@@ -91,6 +91,48 @@ describe('visitors that the server has are not sent again', () => {
 		}
 	})
 
+	it('a deadline that was told before a deletion is told again after it', async () => {
+		const writer = b.open()
+		const other = bench(server.port)
+		const deleting = other.open({ namespace: b.desk.namespace })
+		try {
+			await writer.hit({ key: '/b', visitors: ['ada'] })
+			await writer.hit({ key: '/b', visitors: ['ada'] })
+			await deleting.hit({ key: '/a' })
+			// The deletion comes after the visitors and their deadline, and before the answer.
+			const overtaken: Tampering = async (commands, send) => {
+				const last = commands.length - 1
+				const results = await send()
+				await deleting.delete('/a')
+				results[last] = [null, await b.redis.get(String(commands[last]!.args[0]))]
+				return results
+			}
+			b.client.once(overtaken)
+			await writer.hit({ key: '/a', visitors: ['ada'] })
+			await writer.hit({ key: '/a', visitors: ['bob'] })
+			expect(await b.redis.ttl(todaysVisitorsOf('/a'))).toBeGreaterThan(86_400)
+		} finally {
+			await other.end()
+		}
+	})
+
+	it('many deletions among many visitors are all repeated in a few goes', async () => {
+		const writer = b.open()
+		for (let i = 0; i < 40; i++) {
+			await writer.hit({ key: `/${i % 7}`, visitors: ['ada', `visitor ${i}`] }, { key: '/kept', visitors: [`visitor ${i}`] })
+			if (i % 2 === 0) await writer.delete(`/${i % 7}`)
+		}
+		await b.redis.flushall()
+		const again = new Promise<void>((resolve) => b.redis.once('ready', () => resolve()))
+		b.redis.disconnect(true)
+		await again
+		const from = b.client.pipelines.length
+		await writer.hit({ key: '/kept', visitors: ['cem'] })
+		expect(await writer.count('/kept')).toBe(41)
+		expect(await writer.uniques(['/kept'])).toBe(41)
+		expect(b.client.pipelines.length - from).toBeLessThanOrEqual(20)
+	})
+
 	it('an attempt without an answer teaches nothing', async () => {
 		const writer = b.open()
 		await writer.hit({ key: '/b', visitors: ['ada'] })
