@@ -17,11 +17,11 @@ export interface ServerControlOptions {
 	readonly replica: boolean
 }
 
-/** How long the file was, at some moment. */
+/** How long the file was, and when it was last seen so. */
 interface Size {
 	readonly file: string
 	readonly bytes: number
-	readonly at: number
+	until: number
 }
 
 const sampleMs = 25
@@ -87,7 +87,8 @@ export class ServerControl {
 		const { size } = await stat(file)
 		const before = Date.now() - backMs
 		const known = this.#sizes.filter((each) => each.file === file)
-		const then = known.findLast(({ at }) => at <= before) ?? known[0]
+		// Between two looks it may have grown at once: never more is taken than what came within `backMs`, however late a look was.
+		const then = known.find(({ until }) => until >= before)
 		// Never past the end, which would fill it up with zeros.
 		const cut = Math.max(0, Math.min(size, then?.bytes ?? size) - bytes)
 		await truncate(file, cut)
@@ -154,9 +155,11 @@ export class ServerControl {
 		try {
 			const file = await newestFile(this.#server.dir)
 			if (file === undefined) return
+			const start = Date.now()
 			const { size } = await stat(file)
 			const last = this.#sizes.at(-1)
-			if (last?.file !== file || last.bytes !== size) this.#sizes.push({ file, bytes: size, at: Date.now() })
+			if (last?.file === file && last.bytes === size) last.until = start
+			else this.#sizes.push({ file, bytes: size, until: start })
 		} catch {
 			// Between two files, or at the end.
 		}

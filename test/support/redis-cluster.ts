@@ -30,6 +30,7 @@ export interface ClusterMember {
 }
 
 const slots = 16_384
+const patienceMs = 20_000
 
 export class RedisCluster {
 	readonly members: ClusterMember[] = []
@@ -108,19 +109,45 @@ export class RedisCluster {
 		return startRedis({ dir, args: [...words, ...more, ...args].map(String), ...(port !== undefined && { port }) })
 	}
 
-	/** Waits until every slot is served, by the word of every node that lives, and every replica is in step. */
+	/** Waits until every slot is served, by the word of every node, they agree by whom, and every replica is in step. */
 	async whole(): Promise<void> {
-		await this.until('every slot is served and every replica follows', async () => {
-			const each = await Promise.all(
-				this.members.map(async ({ admin }) => {
+		await this.agreed()
+		let states: string[] = []
+		const isWhole = async () => {
+			states = await Promise.all(
+				this.members.map(async ({ admin, port }) => {
 					const [info, replication] = await Promise.all([admin.call('CLUSTER', 'INFO'), admin.info('replication')])
 					const isOk = String(info).includes('cluster_state:ok') && String(info).includes(`cluster_slots_ok:${slots}`)
-					return isOk && (replication.includes('role:master') || replication.includes('master_link_status:up'))
+					if (isOk && replication.includes('role:master')) return 'master'
+					return isOk && replication.includes('master_link_status:up') ? 'replica' : `${port}\n${info}${replication}`
 				}),
 			)
-			const roles = await Promise.all(this.members.map((member) => this.isMaster(member)))
-			return each.every(Boolean) && roles.filter(Boolean).length === this.#options.masters
-		})
+			const count = (state: string) => states.filter((each) => each === state).length
+			const { masters, replicas } = this.#options
+			return count('master') === masters && count('replica') === masters * replicas
+		}
+		await this.until('every slot is served and every replica follows', isWhole, () => states.join('\n'))
+	}
+
+	/**
+	 * Waits until all nodes know the same owners, by the same epochs. A slot that moves on sooner can end up with nobody: who gets it claims it with the
+	 * highest epoch that it knows of, and loses it to the last word of somebody whose epoch is higher.
+	 */
+	async agreed(): Promise<void> {
+		let views: string[] = []
+		const isSame = async () => {
+			views = await Promise.all(
+				this.members.map(async (member) => {
+					const owners = (await this.nodes(member)).filter(({ ranges }) => ranges.length > 0)
+					return owners
+						.map(({ id, epoch, ranges }) => `${id} ${epoch} ${ranges.join(' ')}`)
+						.sort()
+						.join('\n')
+				}),
+			)
+			return new Set(views).size === 1
+		}
+		await this.until('all nodes know the same owners', isSame, () => views.join('\n\n'))
 	}
 
 	async isMaster({ admin }: ClusterMember): Promise<boolean> {
@@ -162,9 +189,9 @@ export class RedisCluster {
 			.trim()
 			.split('\n')
 		return lines.map((line) => {
-			const [id = '', , flags = '', master = '', , , , , ...owned] = line.split(' ')
+			const [id = '', , flags = '', master = '', , , epoch = '', , ...owned] = line.split(' ')
 			const ranges = owned.filter((range) => !range.startsWith('[')).map((range) => range.split('-').map(Number))
-			return { id, flags: flags.split(','), master, ranges: ranges.map(([from, to = from]) => [from!, to!] as const) }
+			return { id, flags: flags.split(','), master, epoch, ranges: ranges.map(([from, to = from]) => [from!, to!] as const) }
 		})
 	}
 
@@ -172,6 +199,7 @@ export class RedisCluster {
 	async moveSlot(slot: number, target: ClusterMember, pace: () => Promise<unknown> = async () => {}, atOnce = 3): Promise<number> {
 		const source = await this.masterOf(slot)
 		if (source === target) return 0
+		await this.agreed()
 		await target.admin.call('CLUSTER', 'SETSLOT', slot, 'IMPORTING', source.id)
 		await source.admin.call('CLUSTER', 'SETSLOT', slot, 'MIGRATING', target.id)
 		let moved = 0
@@ -194,6 +222,7 @@ export class RedisCluster {
 		await source.admin.call('CLUSTER', 'SETSLOT', slot, 'NODE', target.id)
 		for (const other of await this.masters())
 			if (other !== source && other !== target) await other.admin.call('CLUSTER', 'SETSLOT', slot, 'NODE', target.id)
+		await this.agreed()
 		return moved
 	}
 
@@ -233,10 +262,11 @@ export class RedisCluster {
 		})
 	}
 
-	async until(what: string, holds: () => Promise<boolean>, forMs = 20_000): Promise<void> {
-		for (const end = Date.now() + forMs; ; ) {
+	/** `more` tells how it is instead. */
+	async until(what: string, holds: () => Promise<boolean>, more = () => ''): Promise<void> {
+		for (const end = Date.now() + patienceMs; ; ) {
 			if (await holds()) return
-			if (Date.now() > end) throw new Error(`Not within ${forMs} ms: ${what}`)
+			if (Date.now() > end) throw new Error(`Not within ${patienceMs} ms: ${what}\n${more()}`)
 			await new Promise((resolve) => setTimeout(resolve, 20))
 		}
 	}
