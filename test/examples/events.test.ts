@@ -113,18 +113,15 @@ describe('POST /events', () => {
 
 	it('counts each at its own time, read as ISO 8601 in UTC unless it says otherwise', async () => {
 		const { send, get } = await servedApp()
-		const noon = new Date()
-		noon.setUTCHours(0, 0, 0, 0)
-		const yesterday = new Date(noon.getTime() - 43_200_000).toISOString().slice(0, 10)
-		const offset = `${yesterday}T12:30:10+02:00`
-		for (const timestamp of [`${yesterday}T10:30:15.123Z`, offset, `${yesterday}T10:30:59`]) {
+		// An hour ago, whatever the hour: its minutes are kept.
+		const hourAgo = Date.now() - 3_600_000
+		const utc = new Date(hourAgo).toISOString().slice(0, 16)
+		const inBerlin = new Date(hourAgo + 2 * 3_600_000).toISOString().slice(0, 16)
+		for (const timestamp of [`${utc}:15.123Z`, `${inBerlin}:10+02:00`, `${utc}:59`]) {
 			expect(await send('/events', event({ timestamp }))).toMatchObject({ status: 201 })
 		}
-		expect(await get(`/analytics/minute-buckets/page_view_${yesterday}_10:30`)).toEqual({
-			bucket_key: `page_view_${yesterday}_10:30`,
-			count: 3,
-			unique_users: 1,
-		})
+		const key = `page_view_${utc.replace('T', '_')}`
+		expect(await get(`/analytics/minute-buckets/${key}`)).toEqual({ bucket_key: key, count: 3, unique_users: 1 })
 	})
 
 	it('reads a time without an offset as UTC wherever the server stands', async () => {
