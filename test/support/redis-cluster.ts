@@ -31,6 +31,8 @@ export interface ClusterMember {
 
 const slots = 16_384
 const patienceMs = 20_000
+/** After which a failover by agreement that did not come about is asked for again. */
+const failoverMs = 5_500
 
 export class RedisCluster {
 	readonly members: ClusterMember[] = []
@@ -228,8 +230,16 @@ export class RedisCluster {
 
 	/** A replica takes over: by agreement ('' loses nothing), or whatever its master says ('TAKEOVER'). */
 	async failOver(replica: ClusterMember, how: '' | 'FORCE' | 'TAKEOVER' = ''): Promise<void> {
-		await replica.admin.call('CLUSTER', 'FAILOVER', ...(how === '' ? [] : [how]))
-		await this.until('the replica is master', () => this.isMaster(replica))
+		let asked = Number.NEGATIVE_INFINITY
+		await this.until('the replica is master', async () => {
+			if (await this.isMaster(replica)) return true
+			// One that is not agreed upon in time is given up by the nodes themselves.
+			if (performance.now() > asked + failoverMs) {
+				asked = performance.now()
+				await replica.admin.call('CLUSTER', 'FAILOVER', ...(how === '' ? [] : [how])).catch(() => {})
+			}
+			return false
+		})
 	}
 
 	/** From now on a replica gets nothing of what its master is told: its password is wrong. Answers how to let it catch up, whoever it then follows. */
