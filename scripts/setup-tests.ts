@@ -1,16 +1,18 @@
 /**
- * Sees to it that the tests find what they run against: a real redis-server, and a Chromium for the example's dashboard. On Debian, as root, it installs
- * what is missing by itself.
+ * Sees to it that the tests find what they run against: a real redis-server, a Chromium for the example's dashboard, and a C compiler for a server's
+ * clock, without which a few tests are skipped. On Debian, as root, it installs what is missing by itself.
  */
 import { spawnSync } from 'node:child_process'
 import { chromiumPath } from '../test/support/chromium.ts'
+import { compilers } from '../test/support/other-clock.ts'
 
 interface Tool {
 	readonly name: string
 	readonly present: () => boolean
-	/** What Debian calls it, and Homebrew's command for it. */
+	/** What Debian calls it. */
 	readonly debian: string
-	readonly homebrew: string
+	/** Homebrew's command for it; undefined: the tests that need it are skipped without it. */
+	readonly homebrew: string | undefined
 }
 
 const tools: readonly Tool[] = [
@@ -25,6 +27,12 @@ const tools: readonly Tool[] = [
 		present: () => chromiumPath() !== undefined,
 		debian: 'chromium',
 		homebrew: 'brew install --cask google-chrome',
+	},
+	{
+		name: 'C compiler',
+		present: () => compilers.some((compiler) => works(compiler, '-v')),
+		debian: 'tcc',
+		homebrew: undefined,
 	},
 ]
 
@@ -48,6 +56,7 @@ if (wanted.length > 0 && process.platform === 'linux' && process.getuid?.() === 
 }
 
 for (const { name, debian, homebrew } of missing()) {
+	if (homebrew === undefined) continue
 	const command = process.platform === 'darwin' ? homebrew : `sudo apt-get update && sudo apt-get install -y ${debian}`
 	console.error(`The tests need a ${name} on the PATH, and there is none. Install it with: ${command}`)
 	process.exitCode = 1

@@ -16,6 +16,8 @@ export interface RedisServerOptions {
 	readonly port?: number
 	/** Working directory of the server, left in place on stop. By default a fresh one under the system's, removed on stop. */
 	readonly dir?: string
+	/** More for its environment. */
+	readonly env?: Readonly<Record<string, string>>
 	/** How long to wait until it is ready. @default 10_000 */
 	readonly readyMs?: number
 }
@@ -41,25 +43,31 @@ process.on('exit', () => {
 
 /** Starts a redis-server and resolves when it is ready for connections. */
 export async function startRedis(options: RedisServerOptions = {}): Promise<RedisServer> {
-	const { args = [], dir, readyMs = 10_000 } = options
+	const { args = [], dir, env = {}, readyMs = 10_000 } = options
 	// Between finding a port and listening on it another process can take it: then the server exits, and another port is tried.
 	for (let attempt = 1; ; attempt++) {
 		const port = options.port ?? (await freePort())
 		try {
-			return await launch(port, dir, args, readyMs)
+			return await launch(port, dir, args, env, readyMs)
 		} catch (error) {
 			if (options.port !== undefined || attempt === 5 || !/exited/.test(String(error))) throw error
 		}
 	}
 }
 
-async function launch(port: number, givenDir: string | undefined, args: readonly string[], readyMs: number): Promise<RedisServer> {
+async function launch(
+	port: number,
+	givenDir: string | undefined,
+	args: readonly string[],
+	env: Readonly<Record<string, string>>,
+	readyMs: number,
+): Promise<RedisServer> {
 	const dir = givenDir ?? mkdtempSync(join(tmpdir(), 'tallymark-redis-'))
 	const removeDir = () => {
 		if (givenDir === undefined) rmSync(dir, { recursive: true, force: true })
 	}
 	const words = ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--save', '', '--appendonly', 'no', ...args]
-	const child = spawn(program, words, { stdio: ['ignore', 'pipe', 'pipe'] })
+	const child = spawn(program, words, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } })
 	let log = ''
 	let failure: Error | undefined
 	let sayReady = () => {}
