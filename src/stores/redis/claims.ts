@@ -11,8 +11,9 @@ import { evaluate, type Reply } from './link.ts'
 import type { Way } from './route.ts'
 import { claimMark, releaseMark, sweepMarks } from './scripts.ts'
 
-/** Marks whose state is unknown that are remembered. */
+/** Marks whose state is unknown that are remembered, and the attempts at each. */
 const UNKNOWN = 10_000
+const ATTEMPTS = 16
 /** Claims of a partition after which some marks are looked at, and how many. */
 const CLAIMS = 32
 const LOOKED_AT = 2 * CLAIMS
@@ -22,12 +23,12 @@ export class Claims {
 	readonly #writer: string
 	#count = 0
 	/**
-	 * Values of marks that may be there and stand for no hit: of claims that were not answered, or taken back. They may be set late, and the taking back
-	 * may never arrive; whoever claims the same again then finds a mark of his own.
+	 * Values of marks that may be there and stand for no hit: of claims that were not answered, or taken back. They may be set late, and the taking back may
+	 * never arrive, or arrive late; whoever claims the same again takes their place with a value of its own, which nothing that is late can take back.
 	 */
 	readonly #unknown = new Map<string, readonly string[]>()
-	/** The value that a claim was made with, and whether it is known to hold the mark. */
-	readonly #made = new WeakMap<Claim, { readonly value: string; readonly held: boolean }>()
+	/** The value that a claim was made with last. */
+	readonly #made = new WeakMap<Claim, string>()
 	/** By partition: claims since marks were looked at, and where to go on. */
 	readonly #sweeps = new Map<number, { claims: number; cursor: string }>()
 
@@ -36,37 +37,29 @@ export class Claims {
 		this.#writer = writer
 	}
 
-	/** Sets the mark. Throws when the server did not answer; the next attempt then takes a mark that was set after all for its own. */
+	/** Sets the mark. Throws when the server did not answer; the next attempt then takes the place of a mark that was set after all. */
 	async claim(claim: Claim, ask: (commands: readonly Command[]) => Promise<readonly Reply[]>): Promise<boolean> {
 		const id = idOf(claim)
 		const known = this.#unknown.get(id) ?? []
 		// The point at the end, so that none is the beginning of another.
-		const value = known[0] ?? `${this.#writer}:${++this.#count}.`
-		// One claim only may take them for its own.
+		const value = `${this.#writer}:${++this.#count}.`
+		// One claim only may take their place.
 		this.#unknown.delete(id)
 		try {
-			const holder = await this.#send(claim, value, ask)
-			const mine = holder === value ? value : known.find((each) => each === holder)
-			if (mine !== undefined) this.#made.set(claim, { value: mine, held: true })
-			return mine !== undefined
+			const isMine = (await this.#send(claim, [value, ...known], ask)) === value
+			if (isMine) this.#made.set(claim, value)
+			return isMine
 		} catch (error) {
-			this.#made.set(claim, { value, held: false })
-			this.#remember(id, known.length === 0 ? [value] : known)
+			this.#made.set(claim, value)
+			this.#remember(id, [...known, value])
 			throw error
 		}
 	}
 
 	/** Takes the mark back if this session holds it. */
 	async release(claim: Claim, way: Way): Promise<Failure | undefined> {
-		const id = idOf(claim)
-		const { value, held } = this.#made.get(claim) ?? {}
-		if (value !== undefined && held === true) {
-			this.#made.set(claim, { value, held: false })
-			this.#remember(id, [value])
-		}
-		// Claimed again meanwhile, the mark stands for a hit.
-		const isTaken = () => value !== undefined && !this.#unknown.get(id)?.includes(value)
-		if (isTaken()) return undefined
+		const value = this.#made.get(claim)
+		if (value !== undefined) this.#remember(idOf(claim), [value])
 		const release = () => evaluate(releaseMark, this.#keys.claims(claim.partition), [fieldOf(claim), value ?? `${this.#writer}:`])
 		for (let attempt = 0; ; attempt++) {
 			const [reply] = await way.send([release()])
@@ -74,26 +67,29 @@ export class Claims {
 			if (reply.kind !== 'noscript' || attempt === 3) return reply
 			const failure = await way.load()
 			if (failure !== undefined) return failure
-			if (isTaken()) return undefined
 		}
 	}
 
 	/** Answers who holds the mark. */
-	async #send(claim: Claim, value: string, ask: (commands: readonly Command[]) => Promise<readonly Reply[]>): Promise<Reply> {
+	async #send(
+		claim: Claim,
+		[value, ...known]: readonly [string, ...string[]],
+		ask: (commands: readonly Command[]) => Promise<readonly Reply[]>,
+	): Promise<Reply> {
 		const { partition, ttlMs } = claim
 		const key = this.#keys.claims(partition)
 		const sweep = this.#sweeps.get(partition) ?? { claims: 0, cursor: '0' }
 		this.#sweeps.set(partition, sweep)
 		const isDue = ++sweep.claims >= CLAIMS
 		if (isDue) sweep.claims = 0
-		const set = evaluate(claimMark, key, [fieldOf(claim), value, Math.ceil(ttlMs)])
+		const set = evaluate(claimMark, key, [fieldOf(claim), value, Math.ceil(ttlMs), ...known])
 		const [holder, cursor] = await ask(isDue ? [set, evaluate(sweepMarks, key, [sweep.cursor, LOOKED_AT])] : [set])
 		if (cursor !== undefined) sweep.cursor = String(cursor)
 		return holder
 	}
 
 	#remember(id: string, values: readonly string[]): void {
-		const all = [...(this.#unknown.get(id) ?? []), ...values]
+		const all = [...new Set([...(this.#unknown.get(id) ?? []), ...values])].slice(-ATTEMPTS)
 		if (this.#unknown.size >= UNKNOWN) this.#unknown.delete(this.#unknown.keys().next().value!)
 		this.#unknown.set(id, all)
 	}

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
 import { Keys } from '../../../src/stores/redis/keys.ts'
 import { type RedisServer, startRedis } from '../../support/redis-server.ts'
-import { type Bench, bench, sleep } from './support.ts'
+import { type Bench, bench, loseReply, sleep } from './support.ts'
 
 let server: RedisServer
 let b: Bench
@@ -39,4 +39,24 @@ it('a server that has forgotten the scripts is told them again', async () => {
 	expect(await other.session.claim(other.claim(hex(1)))).toBe(false)
 	await b.redis.script('FLUSH')
 	expect(await other.session.claim(other.claim(hex(2)))).toBe(true)
+})
+
+it('a mark that was claimed again is not taken back by what was sent before, however late that comes', async () => {
+	const [writer, other] = [b.open(), b.open()]
+	const [first, second] = [writer.claim(hex(1)), writer.claim(hex(1))]
+	await other.count('/home')
+	b.client.once(loseReply)
+	await expect(async () => writer.session.claim(first)).rejects.toMatchObject({ code: 'ERR_TALLYMARK_STORE_UNAVAILABLE' })
+	let arrive = async () => {}
+	b.client.once(async (_, send) => {
+		arrive = async () => void (await send())
+		throw new Error('Connection is closed.')
+	})
+	await expect(async () => writer.session.release(first)).rejects.toMatchObject({ code: 'ERR_TALLYMARK_STORE_UNAVAILABLE' })
+	expect(await writer.session.claim(second)).toBe(true)
+	await arrive()
+	expect(await other.session.claim(other.claim(hex(1)))).toBe(false)
+	expect(await writer.session.claim(writer.claim(hex(1)))).toBe(false)
+	await writer.session.release(second)
+	expect(await other.session.claim(other.claim(hex(1)))).toBe(true)
 })
