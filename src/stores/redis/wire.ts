@@ -4,6 +4,7 @@
  */
 import type { Argument, Command, RedisClient } from './client.ts'
 import { Failure } from './failure.ts'
+import { hangs, renewed, sent } from './patience.ts'
 
 /** What Redis replied, or a {@link Failure}. */
 export type Reply = unknown
@@ -43,7 +44,10 @@ export function singleWire(replicas: Replicas): Wire {
 	return {
 		send: (client, calls) => sendTogether(client, calls, replicas),
 		watch(client, suspect) {
-			const ready = () => suspect()
+			const ready = () => {
+				renewed(client)
+				suspect()
+			}
 			client.on('ready', ready)
 			return () => void client.off('ready', ready)
 		},
@@ -73,6 +77,12 @@ export function sendTogether(client: RedisClient, calls: readonly (readonly Comm
 
 async function execute(client: RedisClient, commands: readonly Command[], replicas: Replicas): Promise<readonly Reply[]> {
 	const waits = replicas.count > 0 && commands.some(isWrite)
+	const waiting = hangs(client)
+	if (waiting !== undefined && (await waiting)) {
+		const failure = new Failure(new Error('it does not answer what it was sent before'))
+		return commands.map(() => failure)
+	}
+	const answered = sent(client)
 	try {
 		const pipeline = client.pipeline()
 		for (const { name, args, binary } of commands) {
@@ -86,6 +96,8 @@ async function execute(client: RedisClient, commands: readonly Command[], replic
 	} catch (error) {
 		const failure = new Failure(error)
 		return commands.map(() => failure)
+	} finally {
+		answered()
 	}
 }
 

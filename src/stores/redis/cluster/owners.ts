@@ -4,6 +4,7 @@
  * was restarted, perhaps). A slot that went away and came back between two looks is not seen here; the look at everything that is made now and then,
  * and the next write, find it.
  */
+import { renewed } from '../patience.ts'
 import type { Concerns } from '../wire.ts'
 import { addressOf, type ClusterClient, type ClusterNode } from './cluster-client.ts'
 import { slotOf, tagOf } from './slot.ts'
@@ -50,6 +51,7 @@ export class Owners {
 			const address = addressOf(node)
 			if (node.status === 'ready') this.#met.add(address)
 			const ready = () => {
+				renewed(node)
 				if (!this.#met.has(address)) this.#met.add(address)
 				else suspect((key) => this.#client.slots[this.slot(key)]?.[0] === address)
 			}
