@@ -27,6 +27,7 @@ import { KnownVisitors } from './known-visitors.ts'
 import { evaluate, type Reply } from './link.ts'
 import { PartitionSets } from './partition-sets.ts'
 import { sequenceOf } from './position.ts'
+import { Retained } from './retained.ts'
 import type { Way } from './route.ts'
 import { APPLIED, addHash, addSorted, DUPLICATE, EXPIRED, GAP, removeHash, removeSorted, type Script, setSorted } from './scripts.ts'
 import type { TrendEpochs } from './trend-epoch.ts'
@@ -52,6 +53,8 @@ export interface ChannelOptions {
 
 /** Parts of one set in one pipeline. */
 const PARTS = 8
+/** Sets that are asked in one pipeline whether they have what they acknowledged. */
+const PROBES = 64
 /** Rounds without progress (scripts that vanish again and again, a set that goes back again and again) before the caller is told to come again. */
 const ROUNDS = 10
 
@@ -60,8 +63,8 @@ export class Channel {
 	readonly #options: ChannelOptions
 	/** Sent, not acknowledged: by sequence. Almost always one at most. */
 	readonly #open = new Map<number, Frozen>()
-	/** Acknowledged, by rising sequence. */
-	#retained: Frozen[] = []
+	/** Acknowledged. */
+	readonly #retained: Retained
 	/** The sets that have something to be sent (and some that had). */
 	readonly #queued = new Set<CountedSet>()
 	readonly #known: KnownVisitors
@@ -70,6 +73,10 @@ export class Channel {
 	#outcome: Outcome = { status: 'duplicate' }
 	/** Whether the server may have lost something: every set is asked before anything else is sent. */
 	#doubt = false
+	/** Those that were not asked yet. */
+	#doubtful = new Set<CountedSet>()
+	/** Whether something that was acknowledged may have to be sent again apart from the sets: visitors, a sweep. */
+	#stirred = false
 	/** Whether the server has forgotten this writer. */
 	#retired = false
 	/** Who came last to do something here: one after the other. */
@@ -79,6 +86,7 @@ export class Channel {
 
 	constructor(options: ChannelOptions) {
 		this.#options = options
+		this.#retained = new Retained(options.retentionMs, options.retainedBytes)
 		this.#known = new KnownVisitors(options.retainedBytes)
 		this.sets = new PartitionSets(options.partition, options.keys, options.settings, options.epochs)
 	}
@@ -100,10 +108,12 @@ export class Channel {
 	/** The connection was lost and made again. */
 	suspect(): void {
 		this.#doubt = true
+		this.#doubtful = new Set(this.sets)
+		this.#stirred = true
 		this.#known.clear()
 		// Of visitors that were acknowledged apart from the hits they came with, no set can tell that they are lost.
 		const waiting = new Set([...this.#queued].flatMap(({ queue }) => queue))
-		for (const { batch, visitors, deletion, parts } of this.#all()) {
+		for (const { batch, visitors, deletion, parts } of this.#everything()) {
 			// ... nor of a sweep whose marks hits have taken the place of.
 			if (deletion?.again === true) deletion.swept = false
 			if (visitors === undefined) continue
@@ -127,9 +137,10 @@ export class Channel {
 		if (this.#busy > 0) return
 		if (this.#doubt) return this.settle()
 		this.#prune()
-		const sets = new Set(this.#retained.flatMap(({ parts }) => parts.map(({ set }) => set)))
+		const sets = new Set<CountedSet>()
+		for (const { parts } of this.#retained) for (const { set } of parts) sets.add(set)
 		await this.#inTurn(async () => {
-			const lost = await this.#probe([...sets].filter((set) => this.sets.find(set.key) === set))
+			const lost = await this.#probe(sets)
 			// A way to the server that holds while the server is replaced: as after a reconnection.
 			if (lost) this.suspect()
 			else await this.#probeSweeps()
@@ -158,7 +169,8 @@ export class Channel {
 		}
 		for (const set of this.sets) this.sets.forget(set)
 		this.#queued.clear()
-		this.#retained = []
+		this.#retained.clear()
+		this.#doubtful.clear()
 		this.#doubt = false
 	}
 
@@ -223,7 +235,7 @@ export class Channel {
 			if (this.#retired) this.#forget()
 			this.#doubt = false
 			try {
-				await this.#probe([...this.sets].filter(({ last }) => last > 0))
+				await this.#probe(this.#doubtful)
 				await this.#probeSweeps()
 			} catch (error) {
 				this.#doubt = true
@@ -233,53 +245,61 @@ export class Channel {
 	}
 
 	/**
-	 * Asks sets whether they have what they acknowledged, and puts what they lack into their queues. Answers whether one lacked something; throws when one
-	 * did not answer.
+	 * Asks sets whether they have what they acknowledged, and puts what they lack into their queues. Answers whether one lacked something. Takes those out of
+	 * `sets` that have answered; throws when one did not. Some at a time: a writer may know thousands, and there are other partitions.
 	 */
-	async #probe(sets: readonly CountedSet[]): Promise<boolean> {
+	async #probe(sets: Set<CountedSet>): Promise<boolean> {
 		let lost = false
-		for (let round = 0, left = sets; left.length > 0; round++) {
-			const commands = left.flatMap((set) => {
+		for (let round = 0; ; ) {
+			const some: CountedSet[] = []
+			for (const set of sets) {
+				if (set.last === 0 || this.sets.find(set.key) !== set) sets.delete(set)
+				else if (some.push(set) === PROBES) break
+			}
+			if (some.length === 0) return lost
+			const commands = some.flatMap((set) => {
 				const ask = this.#script(set, set.shape === 'hash' ? addHash : addSorted, set.last, 0, [])
 				return set.deadline === 0 ? [ask] : [ask, expireAt(set)]
 			})
 			const replies = await this.#send(commands)
-			const again: CountedSet[] = []
+			let unknown = false
 			let failure: Failure | undefined
 			let at = 0
-			for (const set of left) {
+			for (const set of some) {
 				const answer = replies[at++]
 				const expired = set.deadline === 0 ? undefined : replies[at++]
-				if (answer instanceof Failure) {
-					if (answer.kind === 'noscript') again.push(set)
-					// A set of the wrong type has lost what it had, and will not take it back.
-					else if (answer.kind === 'refused') this.#rewind(set, 0)
+				if (answer instanceof Failure && answer.kind !== 'refused') {
+					if (answer.kind === 'noscript') unknown = true
 					else failure = answer
 					continue
 				}
-				const [what, last] = answer as [number, number]
+				sets.delete(set)
+				// A set of the wrong type has lost what it had, and will not take it back.
+				const [what, last] = answer instanceof Failure ? [GAP, 0] : numbersOf(answer)
 				if (what === GAP) {
 					this.#rewind(set, last)
-					lost = true
+					lost ||= !(answer instanceof Failure)
 				} else if (what === EXPIRED) this.sets.forget(set)
 				if (!(expired instanceof Failure)) set.expires = true
 			}
 			if (failure !== undefined) throw failure.toError(this.#options.way.name)
-			if (again.length > 0) await this.#load(round)
-			left = again
+			if (unknown) await this.#load(round++)
 		}
-		return lost
 	}
 
 	/** Asks whether deletions are swept still: the server may have gone back to a moment between their parts, which it has, and that. */
 	async #probeSweeps(): Promise<void> {
 		// The last deletion of each key in each lane: the mark there is that one's. A later one may have found the key in fewer lanes.
 		const last = new Map<string, { deletion: Deletion; ask: Command }>()
-		for (const { deletion } of this.#all())
+		for (const { deletion } of this.#everything())
 			if (deletion !== undefined) for (const ask of deletion.marked) last.set(ask.args.join(' '), { deletion, ask })
 		const asked = [...last.values()].filter(({ deletion }) => deletion.swept)
 		const replies = await this.#ask(asked.map(({ ask }) => ask))
-		for (const [i, { deletion }] of asked.entries()) if (replies[i] !== null && Number(replies[i]) === 0.5) deletion.swept = false
+		for (const [i, { deletion }] of asked.entries()) {
+			if (replies[i] === null || Number(replies[i]) !== 0.5) continue
+			deletion.swept = false
+			this.#stirred = true
+		}
 	}
 
 	/** Sends until nothing is left to be sent. Throws when something was not answered; everything else has gone on by then. */
@@ -292,7 +312,10 @@ export class Channel {
 			const apart = this.#all().filter(
 				({ visitors, deletion }) => visitors?.done === false || (sets.length === 0 && deletion?.swept === false),
 			)
-			if (sets.length === 0 && apart.length === 0) return
+			if (sets.length === 0 && apart.length === 0) {
+				this.#stirred = false
+				return
+			}
 			const progress = await this.#round(apart, sets)
 			stalled = progress ? 0 : stalled + 1
 			if (stalled > ROUNDS) throw new StoreUnavailableError(`${this.#options.way.name} takes nothing: it forgets what it was sent`)
@@ -321,9 +344,13 @@ export class Channel {
 		}
 	}
 
-	/** Everything that may have to be sent, or sent again, by rising sequence. */
+	/** Everything that may have to be sent, or sent again, by rising sequence; of what was acknowledged nothing, while nothing of it is to be sent. */
 	#all(): Frozen[] {
-		return [...this.#retained, ...this.#open.values()].sort((a, b) => a.batch.sequence - b.batch.sequence)
+		return this.#stirred ? this.#everything() : [...this.#open.values()].sort(bySequence)
+	}
+
+	#everything(): Frozen[] {
+		return [...this.#retained, ...this.#open.values()].sort(bySequence)
 	}
 
 	/** One pipeline: what is apart from the sets, in its order, then the sets. Sweeps wait until no set has anything to be sent. Answers whether anything came nearer to its end. */
@@ -437,7 +464,7 @@ export class Channel {
 				this.#quarantine(part, reply)
 				return true
 			}
-			const [what, last] = reply as [number, number]
+			const [what, last] = numbersOf(reply)
 			if (what === GAP) {
 				// The others may lack something too, though the connection held.
 				this.suspect()
@@ -467,7 +494,10 @@ export class Channel {
 	#rewind(set: CountedSet, position: number): void {
 		const known: Part[] = []
 		const now = this.#options.settings.clock.now()
-		for (const frozen of [...this.#retained, ...this.#open.values()]) {
+		// Nothing is kept of a set that got its last part before the oldest batch that is.
+		const isKept = this.#retained.oldest !== undefined && sequenceOf(set.tail) >= this.#retained.oldest.batch.sequence
+		this.#stirred = true
+		for (const frozen of [...(isKept ? this.#retained : []), ...this.#open.values()]) {
 			const theirs = frozen.parts.filter((part) => part.set === set)
 			if (!theirs.some((part) => part.position > position)) continue
 			known.push(...theirs)
@@ -525,7 +555,7 @@ export class Channel {
 		for (const [sequence, frozen] of this.#open) {
 			this.#open.delete(sequence)
 			frozen.at = now
-			this.#retained.push(frozen)
+			this.#retained.add(frozen)
 			const outcome = outcomeOf(frozen)
 			if (outcome.status !== 'refused') for (const [part, error] of frozen.refusals) this.#tellRefusal(part, error)
 			if (sequence < this.#acked) continue
@@ -537,24 +567,10 @@ export class Channel {
 
 	/** Lets go of batches past their retention, or of the oldest when they are too much. Never while something is in doubt or on its way again. */
 	#prune(): void {
-		const { settings, retentionMs, retainedBytes } = this.#options
 		for (const set of this.#queued) if (set.queue.length > 0) return
 		if (this.#doubt) return
-		const now = settings.clock.now()
-		let bytes = 0
-		let visitorBytes = 0
-		let keep = this.#retained.length
-		for (; keep > 0; keep--) {
-			const frozen = this.#retained[keep - 1]!
-			// A clock that was set back must not keep a batch for ever.
-			if (Math.abs(now - frozen.at) > retentionMs) break
-			bytes += frozen.bytes
-			if (bytes > retainedBytes / 2) break
-			visitorBytes += frozen.visitors?.bytes ?? 0
-			// Of visitors nobody can say how many are lost; the hits, of which one can, are kept longer.
-			if (visitorBytes > retainedBytes / 2) frozen.visitors = undefined
-		}
-		if (keep > 0) this.#retained = this.#retained.slice(keep)
+		const now = this.#options.settings.clock.now()
+		this.#retained.prune(now)
 		this.sets.prune(now)
 	}
 
@@ -585,6 +601,16 @@ export class Channel {
 		const failure = round > ROUNDS ? new Failure(new Error('it forgets its scripts')) : await way.load()
 		if (failure !== undefined) throw failure.toError(way.name)
 	}
+}
+
+/** What a script answers, however the client gives numbers. */
+function numbersOf(reply: Reply): [what: number, last: number] {
+	const [what, last] = reply as readonly (number | string)[]
+	return [Number(what), Number(last)]
+}
+
+function bySequence(a: Frozen, b: Frozen): number {
+	return a.batch.sequence - b.batch.sequence
 }
 
 function expireAt({ key, deadline }: CountedSet): Command {

@@ -26,6 +26,8 @@ export interface Part {
 
 /** Entries of the log that are kept at most; beyond, every second of the older half is forgotten. */
 const LOG = 4_096
+/** Of a set that gets nothing more: should it go back to a point in between, up to a quarter of its batches too many are reported. */
+const LOG_AT_REST = 4
 
 export class CountedSet {
 	readonly key: string
@@ -61,6 +63,18 @@ export class CountedSet {
 		this.tail = part.position
 		this.#log.push(part.position, this.#sum + part.hits)
 		if (this.#log.length > 2 * LOG) this.#thin()
+	}
+
+	/** Nothing of it can be sent again, so that little is to be told of it: a set of the past costs next to nothing. */
+	rest(): void {
+		this.chunks = []
+		const log = this.#log
+		const step = log.length / 2 / LOG_AT_REST
+		if (step <= 1) return
+		this.#log = Array.from({ length: LOG_AT_REST }, (_, i) => Math.ceil((i + 1) * step) - 1).flatMap((at) => [
+			log[2 * at]!,
+			log[2 * at + 1]!,
+		])
 	}
 
 	/** Takes a part out for good: what comes next follows the one before it. */

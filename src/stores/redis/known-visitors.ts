@@ -7,9 +7,10 @@
  */
 import { CouponSet } from '../../visitors/coupon-set.ts'
 
-/** Deadlines that are remembered, and crowds; forgotten as a whole when they are more. */
-const DEADLINES = 50_000
+/** Crowds that are remembered; forgotten as a whole when they are more. */
 const CROWDS = 12
+/** What a remembered deadline takes besides its name. */
+const DEADLINE_BYTES = 60
 
 interface Known {
 	readonly visitors: CouponSet
@@ -20,6 +21,7 @@ interface Known {
 export class KnownVisitors {
 	readonly #maxBytes: number
 	readonly #deadlines = new Set<string>()
+	#deadlineBytes = 0
 	readonly #crowds = new Map<string, CouponSet>()
 	/** The least recently used first. */
 	readonly #keys = new Map<string, Known>()
@@ -27,7 +29,10 @@ export class KnownVisitors {
 	/** How often something was deleted from the partition, when the visitors of keys were learned; undefined: not asked yet. */
 	#deletions: string | undefined
 
-	/** `maxBytes`: for the visitors of keys; beyond it those are forgotten that were not sent for longest. */
+	/**
+	 * `maxBytes`: for the visitors of keys and their deadlines; beyond it those are forgotten that were not sent for longest, and the deadlines as a whole
+	 * when they are a quarter of it.
+	 */
 	constructor(maxBytes: number) {
 		this.#maxBytes = maxBytes
 	}
@@ -38,8 +43,11 @@ export class KnownVisitors {
 	}
 
 	addDeadline(key: string): void {
-		if (this.#deadlines.size >= DEADLINES) this.#deadlines.clear()
+		if (this.#deadlines.has(key)) return
+		const bytes = key.length + DEADLINE_BYTES
+		if (this.#deadlineBytes + bytes > this.#maxBytes / 4) this.#forgetDeadlines()
 		this.#deadlines.add(key)
+		this.#deadlineBytes += bytes
 	}
 
 	/** The visitors of all keys together that the server has in all of the Redis keys of `name`. No deletion touches them. */
@@ -70,7 +78,7 @@ export class KnownVisitors {
 		this.#bytes += bytes - known.bytes
 		known.bytes = bytes
 		for (const [oldest, { bytes }] of this.#keys) {
-			if (this.#bytes <= this.#maxBytes) return
+			if (this.#bytes + this.#deadlineBytes <= this.#maxBytes) return
 			this.#keys.delete(oldest)
 			this.#bytes -= bytes
 		}
@@ -90,10 +98,15 @@ export class KnownVisitors {
 	}
 
 	#forgetKeys(): void {
-		this.#deadlines.clear()
+		this.#forgetDeadlines()
 		this.#keys.clear()
 		this.#bytes = 0
 		this.#deletions = undefined
+	}
+
+	#forgetDeadlines(): void {
+		this.#deadlines.clear()
+		this.#deadlineBytes = 0
 	}
 
 	#add(name: string): CouponSet {

@@ -7,6 +7,8 @@ import type { TrendEpochs } from './trend-epoch.ts'
 
 /** How long after its deadline, by our own clock, a set is kept in mind: the server's may be behind. */
 const GRACE_SECONDS = 300
+/** Between two looks for such. */
+const PRUNE_MS = 10_000
 
 export class PartitionSets {
 	readonly #partition: number
@@ -14,6 +16,7 @@ export class PartitionSets {
 	readonly #settings: SessionSettings
 	readonly #epochs: TrendEpochs
 	readonly #sets = new Map<string, CountedSet>()
+	#prunedAt = Number.NEGATIVE_INFINITY
 
 	constructor(partition: number, keys: Keys, settings: SessionSettings, epochs: TrendEpochs) {
 		this.#partition = partition
@@ -50,6 +53,8 @@ export class PartitionSets {
 
 	/** Forgets what is long gone on the server. */
 	prune(now: number): void {
+		if (Math.abs(now - this.#prunedAt) < PRUNE_MS) return
+		this.#prunedAt = now
 		for (const set of this.#sets.values()) {
 			if (set.deadline > 0 && set.queue.length === 0 && now / 1_000 > set.deadline + GRACE_SECONDS) this.#sets.delete(set.key)
 		}

@@ -388,6 +388,7 @@ it.each([
 	['RESP2', { protocol: 2 }],
 	['RESP3 shapes', { replyMapping: 'resp3' }],
 	['a late connection', { lazyConnect: true }],
+	['numbers as texts', { stringNumbers: true }],
 ] as const)('counts once with a client of %s, whose connection breaks again and again', async (_, options) => {
 	const server = await start()
 	const b = at(server.port, {}, options as object)
