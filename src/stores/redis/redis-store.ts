@@ -51,6 +51,8 @@ function portOf(target: RedisClient | string): string | undefined {
 	if (typeof target?.pipeline !== 'function' || typeof target.on !== 'function') {
 		throw expected('ERR_TALLYMARK_OPTION', 'client', 'a Redis client, or a url such as redis://localhost:6379', target)
 	}
-	const { options } = target as { options?: { port?: unknown } }
+	const { options, isCluster } = target as { options?: { port?: unknown }; isCluster?: unknown }
+	if (isCluster === true)
+		throw expected('ERR_TALLYMARK_OPTION', 'client', 'of one Redis; RedisClusterStore takes that of a cluster', target)
 	return options?.port === undefined ? undefined : String(options.port)
 }

@@ -30,6 +30,10 @@ describe('options', () => {
 	it.each([
 		[() => new RedisStore(undefined as never), 'Expected `client` to be a Redis client, or a url'],
 		[() => new RedisStore({} as never), 'Expected `client`'],
+		[
+			() => new RedisStore(Object.assign(b.redis.duplicate({ lazyConnect: true }), { isCluster: true })),
+			'RedisClusterStore takes that of a cluster',
+		],
 		[() => new RedisStore('http://secret@localhost'), 'got "http://s…"'],
 		[() => new RedisStore(b.redis, { partitions: 0 }), 'Expected `partitions` to be a whole number from 1 to 1024, got 0 (number)'],
 		[() => new RedisStore(b.redis, { retentionMs: 1.5 }), 'Expected `retentionMs`'],
