@@ -4,10 +4,10 @@
  *     app.use(hitCounter({ counter }))
  *
  * The visitor's address is `req.ip`, which Express takes from the connection: behind a proxy set `app.set('trust proxy', ...)` to that proxy, or all its
- * visitors are one. Nothing else is read from `X-Forwarded-For`, which anybody can send.
+ * visitors are one. Nothing else is read from `X-Forwarded-For`, which anybody can send. Express itself speaks HTTP/1 only.
  */
 import { type HitCounterOptions, hitCounting } from './http/hit-counter.ts'
-import { type NodeResponse, sendCookie } from './http/node-response.ts'
+import { type NodeResponse, sendCookie, wasSent } from './http/node-response.ts'
 import { type NodeRequest, nodeHeader } from './http/request.ts'
 
 export * from './http/face.ts'
@@ -44,7 +44,7 @@ export function hitCounter<Request extends ExpressRequest = ExpressRequest, Resp
 	return (request, response, next) => {
 		if (cookie !== undefined) sendCookie(response, (status) => cookie(request, status))
 		response.on('close', () => {
-			if (response.writableFinished) void finished(request, response, response.statusCode, response)
+			if (wasSent(response)) void finished(request, response, response.statusCode, response)
 		})
 		next()
 	}

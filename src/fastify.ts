@@ -7,8 +7,8 @@
  * connection: behind a proxy set `trustProxy` to that proxy, or all its visitors are one. With `trustProxy: true` clients choose their address.
  */
 import { type HitCounterOptions, hitCounting } from './http/hit-counter.ts'
-import type { NodeResponse } from './http/node-response.ts'
-import { type NodeRequest, nodeHeader } from './http/request.ts'
+import { type NodeResponse, wasSent } from './http/node-response.ts'
+import { keepAddress, type NodeRequest, nodeHeader } from './http/request.ts'
 
 export * from './http/face.ts'
 
@@ -54,8 +54,9 @@ export function hitCounter<Request extends FastifyRequestLike = FastifyRequestLi
 	// Not the hook 'onResponse': with one, Fastify does more for each request than the counting does.
 	const onRequest = (request: Request, reply: Reply, next: () => void) => {
 		const { raw } = reply
+		keepAddress(request, request.raw)
 		raw.on('close', () => {
-			if (raw.writableFinished) void finished(request, reply, raw.statusCode, raw)
+			if (wasSent(raw)) void finished(request, reply, raw.statusCode, raw)
 		})
 		next()
 	}

@@ -7,8 +7,8 @@
  * proxies: without the latter Koa takes the first address of `X-Forwarded-For`, which the client wrote.
  */
 import { type HitCounterOptions, hitCounting } from './http/hit-counter.ts'
-import { type NodeResponse, sendCookie } from './http/node-response.ts'
-import { type NodeRequest, nodeHeader } from './http/request.ts'
+import { type NodeResponse, sendCookie, wasSent } from './http/node-response.ts'
+import { keepAddress, type NodeRequest, nodeHeader } from './http/request.ts'
 
 export * from './http/face.ts'
 
@@ -19,6 +19,8 @@ export interface KoaContext {
 	readonly path: string
 	readonly ip: string
 	readonly status: number
+	/** Koa's own, which the context takes the address from. */
+	readonly request: { readonly ip: string }
 	readonly req: NodeRequest
 	readonly headers: NodeRequest['headers']
 	readonly res: NodeResponse
@@ -41,10 +43,11 @@ export function hitCounter<Context extends KoaContext = KoaContext>(
 		route: ({ _matchedRoute }) => (typeof _matchedRoute === 'string' ? _matchedRoute : undefined),
 	})
 	return (context, next) => {
-		const { res } = context
+		const { req, res } = context
+		keepAddress(context.request, req)
 		if (cookie !== undefined) sendCookie(res, (status) => cookie(context, status))
 		res.on('close', () => {
-			if (res.writableFinished) void finished(context, context, res.statusCode, res)
+			if (wasSent(res)) void finished(context, context, res.statusCode, res)
 		})
 		return next()
 	}

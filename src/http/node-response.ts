@@ -3,11 +3,19 @@
 /** What is asked of a response: HTTP/1's and HTTP/2's have it. */
 export interface NodeResponse {
 	readonly statusCode: number
-	/** At its 'close': whether all of it was handed to the system. Otherwise the client left before. */
+	/** Whether the application has ended it. */
+	readonly writableEnded: boolean
+	/** Whether all of it was handed to the system. */
 	readonly writableFinished: boolean
 	on(event: 'close', listener: () => void): unknown
-	appendHeader(name: string, value: string): unknown
+	getHeader(name: string): number | string | string[] | undefined
+	setHeader(name: string, value: string[]): unknown
 	writeHead(status: number, ...rest: never[]): unknown
+}
+
+/** At its 'close': whether all of it was sent. Otherwise the client left before; over HTTP/2 what was sent until then is finished, but not ended. */
+export function wasSent({ writableFinished, writableEnded }: NodeResponse): boolean {
+	return writableFinished && writableEnded
 }
 
 /** Asks `cookieFor` when the headers are about to be sent, and sends its answer with them, beside cookies of the application's own. */
@@ -30,7 +38,8 @@ function withCookie(response: NodeResponse, rest: readonly unknown[], cookie: st
 		const name = Object.keys(headers).find(isSetCookie)
 		if (name !== undefined) return rest.with(at, { ...headers, [name]: [headers[name], cookie].flat() })
 	}
-	response.appendHeader('Set-Cookie', cookie)
+	// Not `appendHeader`, which HTTP/2's response has not had from the first Node 20 on.
+	response.setHeader('Set-Cookie', [response.getHeader('Set-Cookie') ?? [], cookie].flat().map(String))
 	return rest
 }
 

@@ -32,6 +32,20 @@ export interface NodeRequest {
 	readonly headers: NodeHeaders
 	/** Names and values in turn, as they came. */
 	readonly rawHeaders?: readonly string[] | undefined
+	readonly httpVersionMajor?: number | undefined
+}
+
+/**
+ * To be called on entry: makes a request keep its address over HTTP/2, where a response that has finished has no connection any more to read it from.
+ * The functions in the options read it from the same place. Over HTTP/1 the connection is still there, and nothing is done.
+ */
+export function keepAddress(request: { readonly ip?: string | undefined }, { httpVersionMajor = 1 }: NodeRequest): void {
+	if (httpVersionMajor < 2) return
+	try {
+		Object.defineProperty(request, 'ip', { value: request.ip, writable: true, configurable: true })
+	} catch {
+		// The client has left already: its page will not be counted.
+	}
 }
 
 /**

@@ -1,6 +1,7 @@
 /** The same small site on each framework, on a real server: what the middleware promises, it promises on all of them. */
 
 import { createServer, type Server } from 'node:http'
+import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Session } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { pipeline, Readable } from 'node:stream'
 import { getRequestListener } from '@hono/node-server'
@@ -18,7 +19,7 @@ import { hitCounter as fastifyCounter } from '../../../src/fastify.ts'
 import { hitCounter as fetchCounter, hitMiddleware } from '../../../src/fetch.ts'
 import type { HitCounterOptions } from '../../../src/http/hit-counter.ts'
 import { hitCounter as koaCounter } from '../../../src/koa.ts'
-import { type Ask, ask } from './served.ts'
+import { type Ask, abandon, abandonHttp2, ask, askHttp2 } from './served.ts'
 
 /** What a page of the site answers. */
 export interface Page {
@@ -37,12 +38,16 @@ export type Options = HitCounterOptions<object, object>
 export interface Served {
 	readonly port: number
 	readonly ask: Ask
+	/** Asks for a page and leaves as soon as some of it is there. */
+	readonly abandon: (path: string) => void
 }
 
 export interface Framework {
 	readonly name: string
 	/** Whether it tells its routes. */
 	readonly routes: boolean
+	/** Koa 2 does not answer HEAD over HTTP/2. */
+	readonly head?: false
 	/** Serves the site, counted once for each of the options, until the test ends. `trust`: one proxy, on this machine. */
 	serve(options: readonly Options[], site: Site, trust?: boolean): Promise<Served>
 }
@@ -66,14 +71,23 @@ export function statusOf(response: object): number {
 	return statusCode ?? status ?? 0
 }
 
-async function listening(server: Server): Promise<Served> {
+async function listening(server: Server | Http2Server): Promise<Served> {
 	if (!server.listening) await new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(undefined)))
+	const { port } = server.address() as AddressInfo
+	if ('closeAllConnections' in server) {
+		onTestFinished(() => {
+			server.close()
+			server.closeAllConnections()
+		})
+		return { port, ask: (path, options) => ask(port, path, options), abandon: (path) => abandon(port, path) }
+	}
+	const sessions = new Set<ServerHttp2Session>()
+	server.on('session', (session) => sessions.add(session))
 	onTestFinished(() => {
 		server.close()
-		server.closeAllConnections()
+		for (const session of sessions) session.destroy()
 	})
-	const { port } = server.address() as AddressInfo
-	return { port, ask: (path, options) => ask(port, path, options) }
+	return { port, ask: (path, options) => askHttp2(port, path, options), abandon: (path) => abandonHttp2(port, path) }
 }
 
 function onExpress(name: string, make: typeof express): Framework {
@@ -100,10 +114,11 @@ function onExpress(name: string, make: typeof express): Framework {
 	}
 }
 
-function onKoa(name: string, Make: typeof Koa): Framework {
+function onKoa(name: string, Make: typeof Koa, http2 = false): Framework {
 	return {
 		name,
 		routes: true,
+		...(http2 && Make === Koa2 && { head: false }),
 		serve: (options, site, trust) => {
 			const app = new Make(trust === true ? { proxy: true, maxIpsCount: 1 } : {})
 			// Broken streams are meant.
@@ -123,16 +138,20 @@ function onKoa(name: string, Make: typeof Koa): Framework {
 			router.get('/blog/posts/:slug', answer).get('/users/:id', answer)
 			app.use(router.routes() as unknown as Koa.Middleware)
 			app.use((context, next) => (context.body === undefined ? answer(context) : next()))
-			return listening(createServer(app.callback()))
+			return listening(http2 ? createHttp2Server(app.callback() as never) : createServer(app.callback()))
 		},
 	}
 }
 
-const onFastify: Framework = {
-	name: 'Fastify 5',
+const onFastify = (name: string, http2 = false): Framework => ({
+	name,
 	routes: true,
 	serve: async (options, site, trust) => {
-		const app = fastify({ forceCloseConnections: true, trustProxy: trust === true ? 'loopback' : false })
+		const app = fastify({
+			forceCloseConnections: true,
+			trustProxy: trust === true ? 'loopback' : false,
+			...(http2 && { http2 }),
+		} as object)
 		for (const each of options) app.register(fastifyCounter, each as never)
 		const answer = (request: fastify.FastifyRequest, reply: fastify.FastifyReply) => {
 			const { status = 200, body = '', headers = {}, pieces } = site(request.originalUrl)
@@ -147,7 +166,7 @@ const onFastify: Framework = {
 		await app.listen({ port: 0, host: '127.0.0.1' })
 		return listening(app.server)
 	},
-}
+})
 
 function pageResponse(site: Site, request: Request): Response {
 	const { status = 200, body = '', headers = {}, pieces } = site(targetOf(request))
@@ -186,8 +205,8 @@ const onFetch: Framework = {
 	},
 }
 
-const onHono: Framework = {
-	name: 'Hono 4',
+const onHono = (name: string, http2 = false): Framework => ({
+	name,
 	routes: true,
 	serve: (options, site, trust) => {
 		const app = new Hono()
@@ -202,16 +221,22 @@ const onHono: Framework = {
 			new Hono().get('/posts/:slug', (context) => pageResponse(site, context.req.raw)),
 		)
 		app.all('*', (context) => pageResponse(site, context.req.raw))
-		return listening(createServer(getRequestListener(app.fetch)))
+		const listener = getRequestListener(app.fetch)
+		return listening(http2 ? createHttp2Server(listener) : createServer(listener))
 	},
-}
+})
 
 export const frameworks: readonly Framework[] = [
 	onExpress('Express 5', express),
 	onExpress('Express 4', express4),
 	onKoa('Koa 3', Koa),
 	onKoa('Koa 2', Koa2),
-	onFastify,
+	onFastify('Fastify 5'),
 	onFetch,
-	onHono,
+	onHono('Hono 4'),
+	// Express cannot be served over HTTP/2.
+	onKoa('Koa 3 over HTTP/2', Koa, true),
+	onKoa('Koa 2 over HTTP/2', Koa2, true),
+	onFastify('Fastify 5 over HTTP/2', true),
+	onHono('Hono 4 over HTTP/2', true),
 ]

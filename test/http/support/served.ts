@@ -1,5 +1,6 @@
 import { request as httpRequest } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { connect as connectHttp2 } from 'node:http2'
+import { type AddressInfo, connect } from 'node:net'
 import express, { type Express } from 'express'
 import { onTestFinished, vi } from 'vitest'
 import type { TallymarkError } from '../../../src/errors.ts'
@@ -80,6 +81,42 @@ export function ask(
 		request.on('error', reject)
 		request.end(body)
 	})
+}
+
+/** The same over HTTP/2, each request on a connection of its own. */
+export function askHttp2(port: number, path: string, { method = 'GET', headers = {}, body }: Parameters<Ask>[1] = {}): Promise<Answer> {
+	return new Promise((resolve, reject) => {
+		const session = connectHttp2(`http://127.0.0.1:${port}`)
+		session.on('error', reject)
+		const request = session.request({ ':path': path, ':method': method, 'user-agent': firefox, ...headers }, { endStream: false })
+		let answered: Omit<Answer, 'body'> = { status: 0, headers: {} }
+		let text = ''
+		request.on('response', ({ ':status': status, ...rest }) => {
+			answered = { status: status!, headers: rest }
+		})
+		request.setEncoding('utf8').on('data', (piece) => {
+			text += piece
+		})
+		request.on('error', reject)
+		request.on('close', () => {
+			session.close()
+			if (request.rstCode === 0) resolve({ ...answered, body: text })
+			else reject(new Error(`The stream was reset: ${request.rstCode}`))
+		})
+		request.end(body)
+	})
+}
+
+/** Asks for a page and leaves as soon as some of it is there. */
+export function abandon(port: number, path: string): void {
+	const socket = connect(port, '127.0.0.1', () => socket.write(`GET ${path} HTTP/1.1\r\nHost: h\r\nUser-Agent: ${firefox}\r\n\r\n`))
+	socket.once('data', () => socket.destroy())
+}
+
+export function abandonHttp2(port: number, path: string): void {
+	const session = connectHttp2(`http://127.0.0.1:${port}`)
+	const request = session.request({ ':path': path, 'user-agent': firefox })
+	request.once('data', () => session.destroy())
 }
 
 /** Waits until `check` no longer throws: the count is taken after the response, so a client may be there first. */
