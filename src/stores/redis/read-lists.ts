@@ -3,10 +3,10 @@ import { BadInputError } from '../../errors.ts'
 import { type Bucket, deadlineOf, total } from '../../time/granularity.ts'
 import { compareCodePoints } from '../code-points.ts'
 import { type Ranked, Ranking } from '../ranking.ts'
-import type { ListQuery, ListReading, SessionSettings, TopQuery, TopReading, TrendingQuery, TrendingReading } from '../store.ts'
+import type { Lane, ListQuery, ListReading, SessionSettings, TopQuery, TopReading, TrendingQuery, TrendingReading } from '../store.ts'
 import { command } from './client.ts'
 import { type Keys, memberOf, shapeOf } from './keys.ts'
-import { escapeGlob, mergeRanked, type RankedSet, rank } from './rank.ts'
+import { escapeGlob, mergeRanked, pieceOf, type RankedSet, rank } from './rank.ts'
 import { readVisitorsOf } from './read-visitors.ts'
 import { pairs, type Reader } from './reader.ts'
 import type { TrendEpochs } from './trend-epoch.ts'
@@ -29,12 +29,14 @@ export async function readTop(
 }
 
 async function topByHits(query: TopQuery, setsOf: (partition: number) => RankedSet[], reader: Reader) {
-	const lists = await reader.each((partition) => rank(setsOf(partition), query, (commands) => reader.ask(partition, commands)))
+	const lists = await reader.each((partition) =>
+		rank(setsOf(partition), query, (commands) => reader.ask(partition, commands), reader.partitions),
+	)
 	return mergeRanked(lists, query.limit).map(({ key, score }) => ({ key, hits: score }))
 }
 
 /** Keys of a partition whose visitors are counted at first, and at most. */
-const FIRST_CANDIDATES = 200
+const FIRST_CANDIDATES = 50
 const MOST_CANDIDATES = 20_000
 
 /**
@@ -59,7 +61,9 @@ async function topByUniques(
 	let open = Array.from({ length: reader.partitions }, (_, partition) => partition)
 	for (let candidates = Math.max(FIRST_CANDIDATES, limit); open.length > 0; candidates *= 4) {
 		const lists = await Promise.all(
-			open.map((partition) => rank(setsOf(partition), { limit: candidates, prefix }, (commands) => reader.ask(partition, commands))),
+			open.map((partition) =>
+				rank(setsOf(partition), { limit: candidates, prefix }, (commands) => reader.ask(partition, commands), reader.partitions),
+			),
 		)
 		await Promise.all(
 			open.map(async (partition, i) => {
@@ -79,11 +83,19 @@ async function topByUniques(
 				for (const [j, key] of fresh.entries()) uniques.set(key, counts[j] ?? 0)
 			}),
 		)
-		const ranking = rankingOf(uniques, limit)
-		const least = ranking.length < limit ? 0 : ranking.at(-1)!.score
-		open = open.filter((_, i) => lists[i]!.length === candidates && candidates < MOST_CANDIDATES && lists[i]!.at(-1)!.score >= least)
+		const worst = rankingOf(uniques, limit)[limit - 1]
+		open = open.filter((_, i) => {
+			const list = lists[i]!
+			return list.length === candidates && candidates < MOST_CANDIDATES && !isBehind(list.at(-1)!, worst)
+		})
 	}
 	return rankingOf(uniques, limit).map(({ key, score }) => ({ key, hits: hits.get(key)!, uniques: score }))
+}
+
+/** Whether what comes after `last` in a list by hits comes after `worst` in one by visitors: it has as many hits at most, and among equals a later name. */
+function isBehind(last: Ranked, worst: Ranked | undefined): boolean {
+	if (worst === undefined) return false
+	return last.score < worst.score || (last.score === worst.score && compareCodePoints(worst.key, last.key) <= 0)
 }
 
 function rankingOf(numbers: ReadonlyMap<string, number>, limit: number): Ranked[] {
@@ -102,9 +114,34 @@ export async function readTrending(
 		const sets = epochs
 			.at(now)
 			.map((epoch): RankedSet => ({ key: keys.trend(partition, lane, epoch), shape: 'sorted', weight: epochs.fading(epoch, now) }))
-		return rank(sets, { limit, prefix: '' }, (commands) => reader.ask(partition, commands))
+		return rank(sets, { limit, prefix: '' }, (commands) => reader.ask(partition, commands), reader.partitions)
 	})
 	return { entries: mergeRanked(lists, limit), servedBy: reader.servedByAll }
+}
+
+/** Every key of the lane, in no order: one walk through each partition, all at the same time, a piece at a time. */
+export async function* readKeys(lane: Lane, reader: Reader, keys: Keys): AsyncGenerator<readonly string[]> {
+	let open = Array.from({ length: reader.partitions }, (_, partition) => ({ partition, cursor: '0' }))
+	while (open.length > 0) {
+		const piece = pieceOf(open.length)
+		const replies = await Promise.all(
+			open.map(async ({ partition, cursor }) => {
+				const scan = command('zscan', keys.hits(partition, lane, total), cursor, 'COUNT', piece)
+				const [page] = await reader.ask(partition, [scan])
+				return page as [cursor: string, members: unknown]
+			}),
+		)
+		for (const [, members] of replies) yield keysIn(members)
+		open = open.flatMap(({ partition }, i) => {
+			const cursor = String(replies[i]![0])
+			return cursor === '0' ? [] : [{ partition, cursor }]
+		})
+	}
+}
+
+/** The keys of a page of a sorted set, but for those that were deleted. */
+function keysIn(members: unknown): string[] {
+	return pairs(members).flatMap(([member, score]) => (member.startsWith('=') && score <= 0 ? [member.slice(1)] : []))
 }
 
 /**
@@ -112,25 +149,50 @@ export async function readTrending(
  * in the order of the keys would make it work for a page only, and cost another 33 to 110 bytes a key; a list is rare, keys are many.
  */
 export async function readList({ lane, prefix, limit, after }: ListQuery, reader: Reader, keys: Keys): Promise<ListReading> {
+	const pattern = `${memberOf(escapeGlob(prefix))}*`
+	const piece = pieceOf(reader.partitions)
 	const lists = await reader.each(async (partition) => {
-		// The first of all, by their order alone.
-		const first = new Ranking(limit + 1)
-		const seen = new Set<string>()
+		const first = new First(limit + 1)
 		const key = keys.hits(partition, lane, total)
 		let cursor = '0'
 		do {
-			const [page] = await reader.ask(partition, [command('zscan', key, cursor, 'MATCH', `=${escapeGlob(prefix)}*`, 'COUNT', 1_000)])
+			const [page] = await reader.ask(partition, [command('zscan', key, cursor, 'MATCH', pattern, 'COUNT', piece)])
 			const [next, members] = page as [string, unknown]
-			for (const [member, score] of pairs(members)) {
-				const name = member.slice(1)
-				if (score > 0 || seen.has(name) || (after !== undefined && compareCodePoints(name, after) <= 0)) continue
-				seen.add(name)
-				first.offer(name, 0)
-			}
+			for (const name of keysIn(members)) if (after === undefined || compareCodePoints(name, after) > 0) first.offer(name)
 			cursor = String(next)
 		} while (cursor !== '0')
-		return first.entries()
+		return first.names()
 	})
-	const names = mergeRanked(lists, limit + 1).map(({ key }) => key)
+	const names = lists
+		.flat()
+		.sort(compareCodePoints)
+		.slice(0, limit + 1)
 	return { keys: names.slice(0, limit), more: names.length > limit }
+}
+
+/** The first few of many names, each once though it may be offered twice. */
+class First {
+	readonly #limit: number
+	#names: string[] = []
+	/** Of those that were kept when there were too many, the last. */
+	#last: string | undefined
+
+	constructor(limit: number) {
+		this.#limit = limit
+	}
+
+	offer(name: string): void {
+		// Almost every offer ends here.
+		if (this.#last !== undefined && compareCodePoints(name, this.#last) >= 0) return
+		this.#names.push(name)
+		if (this.#names.length < 2 * this.#limit + 100) return
+		this.#names = this.names()
+		this.#last = this.#names[this.#limit - 1]
+	}
+
+	/** In their order. */
+	names(): string[] {
+		const sorted = this.#names.sort(compareCodePoints)
+		return sorted.filter((name, i) => name !== sorted[i - 1]).slice(0, this.#limit)
+	}
 }
