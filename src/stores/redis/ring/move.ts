@@ -22,8 +22,11 @@
  * Rules that are easy to miss (test/model explores the protocol, and needs each of them):
  * - Copying and activating are one life of the target's server. Had it been restarted in between, it may have lost some of the copy and still be
  *   importing; so activating compares the run_id from before the copy.
+ * - The copy is read in one life of the source's server (transfer.ts): what it has does not change by a restart, once the seal is durable, but it is found
+ *   by cursors, which do not outlive it.
  * - What the target has of the partition is removed before it imports: the copy must not be joined by keys of an earlier stay. That may be the only copy
- *   as long as the source's activation could be rolled back, so the source is waited for first.
+ *   as long as the source's activation could be rolled back, so the source is waited for first. And the removal must not be rolled back alone: it and the
+ *   record that follows are one life of the target's server.
  * - An importing, or sealed, record of an older move is no obstacle: that move is over, and its last step was rolled back.
  * - A source that is found open again is waited for, as if this coordinator had opened it.
  * - A source that has lost everything has the partition still, empty, when nobody else can have got it: so that move is given up too.
@@ -151,8 +154,9 @@ class Mover {
 			await this.#change(this.#target, theirs, closed)
 			return 'again'
 		}
+		const runId = await runIdOf(this.#target, this.#context.timeoutMs)
 		if (!(await removePartition(this.#target, partition, theirs, this.#context))) return 'again'
-		return (await this.#change(this.#target, theirs, this.#importing)) ? 'done' : 'again'
+		return (await this.#change(this.#target, theirs, this.#importing, runId)) ? 'done' : 'again'
 	}
 
 	/** The target is importing. */

@@ -13,9 +13,11 @@ if own ~= ARGV[1] then return own end
 if ARGV[2] == '' then redis.call('DEL', KEYS[1]) else redis.call('SET', KEYS[1], ARGV[2]) end
 return ARGV[2]`
 
-/** Only if the server has not been restarted since it told its run_id (ARGV[3]). */
+/** Whether this is the server that told its run_id, and was not restarted since. */
+const inLife = (runId: string) => `string.find(redis.call('INFO', 'server'), 'run_id:' .. ${runId}, 1, true)`
+
 const changeInOneLife = `
-if not string.find(redis.call('INFO', 'server'), 'run_id:' .. ARGV[3], 1, true) then return '' end
+if not ${inLife('ARGV[3]')} then return '' end
 local own = redis.call('GET', KEYS[1]) or ''
 if own ~= ARGV[1] then return own end
 redis.call('SET', KEYS[1], ARGV[2])
@@ -26,10 +28,15 @@ if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
 redis.call('RESTORE', KEYS[2], ARGV[2], ARGV[3], 'REPLACE', 'ABSTTL')
 return 1`
 
+/** What a removal of keys answers; 0: there is another record. */
+export const REMOVED = 1
+export const RESTARTED = 2
+
 const remove = `
 if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
+if not ${inLife('ARGV[2]')} then return ${RESTARTED} end
 redis.call('UNLINK', unpack(KEYS, 2))
-return 1`
+return ${REMOVED}`
 
 /** A node's record of a partition, as it is compared. */
 export interface Record {
@@ -68,7 +75,7 @@ export function restoreKey(own: string, record: Record, key: string, deadline: n
 	return command('eval', restore, 2, own, key, record.text, deadline * 1_000, dump)
 }
 
-/** Removes keys, if the record is `record`: the reply is 1 then. */
-export function removeKeys(own: string, record: Record, keys: readonly string[]): Command {
-	return command('eval', remove, 1 + keys.length, own, ...keys, record.text)
+/** Removes keys, if the record is `record`, and the server was not restarted since it told its run_id: the reply is {@link REMOVED} then. */
+export function removeKeys(own: string, record: Record, keys: readonly string[], runId: string): Command {
+	return command('eval', remove, 1 + keys.length, own, ...keys, record.text, runId)
 }

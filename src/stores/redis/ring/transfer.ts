@@ -1,18 +1,26 @@
-/** The keys of a partition: copied from one node to another, or removed from one. Both on condition of a record there, key by key. */
+/**
+ * The keys of a partition: copied from one node to another, or removed from one. Both on condition of a record there, key by key.
+ *
+ * And both in one life of the server whose keys they are: their names are read page by page, and a server that was restarted (or a replica that has taken
+ * over) has them in another order, so that a cursor of before skips some.
+ */
 import { type Command, command } from '../client.ts'
 import { type InventoryItem, inventory } from '../inventory.ts'
 import type { Keys } from '../keys.ts'
 import { agreementField, parseAgreement, type StoredSettings } from '../meta.ts'
 import { chunks } from '../visitor-form.ts'
 import { askNode, tellNode } from './ask-node.ts'
+import { runIdOf } from './durable.ts'
 import type { Node } from './placement.ts'
-import { type Record, removeKeys, restoreKey } from './records.ts'
+import { REMOVED, RESTARTED, type Record, removeKeys, restoreKey } from './records.ts'
 
 /** Sets in one answer: each may have megabytes. */
 const SETS = 8
 /** Visitors in one answer: 12 KB each, where they are many. */
 const VISITORS = 200
 const NAMES = 500
+/** Times that a removal is begun again, because the server was restarted. */
+const LIVES = 5
 
 export interface Transfer {
 	readonly keys: Keys
@@ -26,10 +34,11 @@ export interface Transfer {
 
 /**
  * Copies everything of the partition, and what all partitions need, from `source` to `target`, as long as the target's record is `record`; answers false
- * when it is not. Throws StoreRefusedError when the target answers that it will not take it.
+ * when it is not, or the source was restarted meanwhile. Throws StoreRefusedError when the target answers that it will not take it.
  */
 export async function copyPartition(source: Node, target: Node, partition: number, record: Record, transfer: Transfer): Promise<boolean> {
 	const { keys, timeoutMs, copyTimeoutMs, onCopied } = transfer
+	const life = await runIdOf(source, timeoutMs)
 	const settings = await copyCommon(source, target, transfer)
 	if (settings === undefined) return true
 	const own = keys.own(partition)
@@ -54,7 +63,7 @@ export async function copyPartition(source: Node, target: Node, partition: numbe
 			// A failure is met when it is awaited, not before.
 			writing.catch(() => {})
 		}
-		return await writing
+		return (await writing) && (await runIdOf(source, timeoutMs)) === life
 	} catch (error) {
 		await writing.catch(() => {})
 		throw error
@@ -63,15 +72,26 @@ export async function copyPartition(source: Node, target: Node, partition: numbe
 
 /** Removes everything of the partition from a node, as long as its record is `record`; answers false when it is not. */
 export async function removePartition(node: Node, partition: number, record: Record, { keys, timeoutMs }: Transfer): Promise<boolean> {
+	for (let life = 1; life <= LIVES; life++) {
+		const removed = await removeInOneLife(node, partition, record, keys, timeoutMs)
+		if (removed !== RESTARTED) return removed === REMOVED
+	}
+	return false
+}
+
+async function removeInOneLife(node: Node, partition: number, record: Record, keys: Keys, timeoutMs: number): Promise<number> {
+	const runId = await runIdOf(node, timeoutMs)
 	const settings = await readSettings(node, keys, timeoutMs)
-	if (settings === undefined) return true
+	if (settings === undefined) return REMOVED
 	for await (const items of pagesOf(node, partition, settings, keys, timeoutMs)) {
 		const names = items.map(({ key }) => key)
-		const commands = chunks(names, NAMES).map((some) => removeKeys(keys.own(partition), record, some))
+		// A set may go only when all visitors that it tells of have gone, by names that were read in this life, and in this life.
+		const commands = chunks(names, NAMES).map((some) => removeKeys(keys.own(partition), record, some, runId))
 		const replies = await askNode(node, commands, timeoutMs)
-		if (replies.some((reply) => Number(reply) !== 1)) return false
+		const other = replies.find((reply) => Number(reply) !== REMOVED)
+		if (other !== undefined) return Number(other)
 	}
-	return true
+	return REMOVED
 }
 
 /** The settings of the namespace, as a node has them; undefined when it has none, and so nothing of any partition. */

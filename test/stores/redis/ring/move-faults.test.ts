@@ -1,7 +1,10 @@
+import { Redis } from 'ioredis'
 import { afterEach, expect, it } from 'vitest'
-import type { Link } from '../../../../src/stores/redis/link.ts'
+import type { Command } from '../../../../src/stores/redis/client.ts'
+import { Link } from '../../../../src/stores/redis/link.ts'
 import { runIdOf } from '../../../../src/stores/redis/ring/durable.ts'
 import type { MoveStep } from '../../../../src/stores/redis/ring/move.ts'
+import type { RebalanceNode } from '../../../../src/stores/redis/ring/rebalance.ts'
 import { recordOf, restoreKey } from '../../../../src/stores/redis/ring/records.ts'
 import { sleep } from '../support.ts'
 import { RingBench } from './support.ts'
@@ -81,6 +84,123 @@ it('a copy for an older move that arrives late does not join the new one', async
 	})
 	expect(report).toMatchObject({ moved: 1, failed: [] })
 	expect(await bench.own(0)).toEqual(['G:4:b', 'A:4'])
+	expect(await bench.everything()).toEqual(before)
+})
+
+/** The same node, `meddle` told of everything that is sent to it, and when that was answered. */
+function watched(node: RebalanceNode, meddle: (commands: readonly Command[]) => Promise<Link | undefined>): RebalanceNode {
+	let { link } = node
+	const send: Link['send'] = async (commands, timeoutMs) => {
+		const replies = await link.send(commands, timeoutMs)
+		link = (await meddle(commands)) ?? link
+		return replies
+	}
+	return { ...node, link: new Proxy(link, { get: (of, name) => (name === 'send' ? send : Reflect.get(of, name)) }) }
+}
+
+/** Does something when some pages of a scan have been answered. */
+function amidPages(act: () => Promise<Link | undefined>) {
+	let pages = 0
+	return async (commands: readonly Command[]) => {
+		const isPage = commands.some(({ name, args }) => name === 'zscan' && String(args[0]).endsWith(':hits'))
+		return isPage && ++pages === 3 ? act() : undefined
+	}
+}
+
+/** A partition with visitors of more keys than fit on a few pages. */
+async function fillPages(): Promise<void> {
+	const writer = bench.desk.open({ uniquesPer: ['total'] })
+	await writer.hit(...Array.from({ length: 2_000 }, (_, i) => ({ key: `/page/${i}`, visitors: ['ada'] })))
+	await bench.place()
+}
+
+it('a source that is restarted between two pages of what is copied is read again from the first', async () => {
+	bench = await RingBench.start(2, { partitions: 1 })
+	await fillPages()
+	const before = await bench.everything()
+	let restarted = false
+	const source = watched(
+		bench.nodes[0]!,
+		amidPages(async () => {
+			restarted = true
+			await bench.crash(0)
+			return undefined
+		}),
+	)
+	const report = await bench.rebalance(bench.nodes.slice(1), { from: [source, bench.nodes[1]!] })
+	expect(restarted).toBe(true)
+	expect(report).toMatchObject({ moved: 1, failed: [] })
+	expect(await bench.contents(1)).toEqual(before)
+	expect(await bench.contents(0)).toEqual(new Map())
+})
+
+it('so is a source whose replica takes over between two pages', async () => {
+	bench = await RingBench.start(2, { partitions: 1, replica: true })
+	await fillPages()
+	const before = await bench.everything()
+	let promoted: Redis | undefined
+	const source = watched(
+		bench.nodes[0]!,
+		amidPages(async () => {
+			await bench.servers[0]!.detachReplica()
+			await bench.servers[0]!.failOver()
+			await bench.servers[0]!.addReplica()
+			promoted = new Redis(bench.servers[0]!.port)
+			return new Link('a', () => promoted!)
+		}),
+	)
+	try {
+		const report = await bench.rebalance(bench.nodes.slice(1), { from: [source, bench.nodes[1]!], replicasToWaitFor: 1, timeoutMs: 2_000 })
+		expect(report).toMatchObject({ moved: 1, failed: [] })
+		expect(await bench.contents(1)).toEqual(before)
+	} finally {
+		promoted?.disconnect()
+	}
+})
+
+it('a source that is restarted while its copy is removed keeps nothing of it', async () => {
+	bench = await RingBench.start(2, { partitions: 1 })
+	await fillPages()
+	const before = await bench.everything()
+	let removing = false
+	let restarted = false
+	const restart = amidPages(async () => {
+		restarted = true
+		await bench.crash(0)
+		return undefined
+	})
+	const source = watched(bench.nodes[0]!, async (commands) => (removing ? restart(commands) : undefined))
+	await bench.rebalance(bench.nodes.slice(1), {
+		from: [source, bench.nodes[1]!],
+		onStep: (step) => {
+			removing ||= step === 'remove'
+		},
+	})
+	expect(restarted).toBe(true)
+	expect(await bench.contents(0)).toEqual(new Map())
+	expect(await bench.contents(1)).toEqual(before)
+})
+
+it('a removal at the target that is rolled back before it imports is made again', async () => {
+	bench = await RingBench.start(2, { partitions: 1 })
+	await bench.fill()
+	await bench.finish(bench.nodes.slice(1))
+	const before = await bench.contents(1)
+	const stale = bench.keys.hits(0, 'ai', { level: 'total', start: 0 })
+	const target = bench.clients[0]!
+	let rolledBack = false
+	const meddle = async (commands: readonly Command[]) => {
+		if (rolledBack || !commands.some(({ args }) => String(args[0]).includes('UNLINK') && args.includes(stale))) return undefined
+		rolledBack = true
+		await bench.crash(0)
+		await target.zadd(stale, -5, '=/old')
+		return undefined
+	}
+	const report = await bench.rebalance([watched(bench.nodes[0]!, meddle)], {
+		onStep: atFirst('prepare', () => target.zadd(stale, -5, '=/old')),
+	})
+	expect(rolledBack).toBe(true)
+	expect(report.failed).toEqual([])
 	expect(await bench.everything()).toEqual(before)
 })
 
