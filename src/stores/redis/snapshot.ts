@@ -10,11 +10,13 @@ import { existing } from './inventory.ts'
 import { ALL, type Keys, memberOf, shapeOf } from './keys.ts'
 import { livingBuckets } from './living-buckets.ts'
 import { pairs } from './reader.ts'
+import { steadyScans } from './steady-scans.ts'
 import type { TrendEpochs } from './trend-epoch.ts'
 import { type Ask, chunks, visitorForm } from './visitor-form.ts'
 
-/** Members asked for at a time; sets that Redis keeps small come whole. */
+/** Members asked for at a time, and given at a time: sets that Redis keeps small come whole, and so may what it had to be asked for anew. */
 const PAGE = 500
+const LONGEST_PAGE = 1_000
 /** Bytes of sketches in a page. */
 const SKETCH_BYTES = 2 ** 18
 
@@ -26,7 +28,10 @@ export interface Inside {
 	readonly ask: Ask
 }
 
-export async function* snapshotOf(inside: Inside, at: number): AsyncGenerator<SnapshotRecord> {
+/** A key may come twice, with what it had later: whoever takes the pages sets numbers and unites visitors. */
+export async function* snapshotOf(partition: Inside, at: number): AsyncGenerator<SnapshotRecord> {
+	// It may take hours, in which servers are started anew and partitions move.
+	const inside = { ...partition, ask: steadyScans(partition.ask) }
 	for (const lane of await lanesOf(inside)) {
 		for (const bucket of await bucketsOf(lane, inside)) {
 			for await (const entries of hitsOf(lane, bucket, inside)) {
@@ -64,9 +69,10 @@ async function* hitsOf(lane: Lane, bucket: Bucket, { partition, keys, ask }: Ins
 async function* pagesOf(name: string, scan: 'hscan' | 'zscan', ask: Ask): AsyncGenerator<[key: string, number: number][]> {
 	let cursor = '0'
 	do {
-		const [page] = await ask([command(scan, name, cursor, 'MATCH', '=*', 'COUNT', PAGE)])
+		const [page] = await ask([command(scan, name, cursor, 'COUNT', PAGE)])
 		const [next, members] = page as [string, unknown]
-		yield pairs(members).map(([member, number]) => [member.slice(1), number])
+		const keys = pairs(members).filter(([member]) => member.startsWith('='))
+		for (const some of chunks(keys, LONGEST_PAGE)) yield some.map(([member, number]) => [member.slice(1), number])
 		cursor = String(next)
 	} while (cursor !== '0')
 }

@@ -11,6 +11,7 @@ import { forget, oneCommand, restoreHash, restoreSorted } from './restore-script
 import { type SavedVisitors, type Step, savedVisitors } from './restore-visitors.ts'
 import type { Route } from './route.ts'
 import { type Inside, snapshotOf } from './snapshot.ts'
+import { steadyScans } from './steady-scans.ts'
 import type { TrendEpochs } from './trend-epoch.ts'
 import { chunks } from './visitor-form.ts'
 
@@ -84,7 +85,7 @@ export class RedisTransfer implements StoreTransfer {
 		for (let partition = 0; partition < this.#reader.partitions; partition++) {
 			const { ask } = this.#inside(partition)
 			// A set after the visitors that it tells of: what is cut short is found again.
-			for await (const items of inventory(partition, this.#keys, this.#settings, this.#settings.clock.now(), ask)) {
+			for await (const items of inventory(partition, this.#keys, this.#settings, this.#settings.clock.now(), steadyScans(ask))) {
 				const names = items.filter(({ kind }) => kind === 'hits' || kind === 'trend' || kind === 'visitors').map(({ key }) => key)
 				const commands = chunks(names, MEMBERS).map((some) => this.#script(partition, this.#keys.deletions(partition), [forget, some]))
 				await this.#write(partition, commands)
