@@ -10,6 +10,7 @@ import { type Command, command } from './client.ts'
 import { memberOf, type Shape } from './keys.ts'
 import { hitsOf } from './read-hits.ts'
 import { pairs } from './reader.ts'
+import { steadyScans } from './steady-scans.ts'
 import { chunks } from './visitor-form.ts'
 
 export interface RankedSet {
@@ -176,17 +177,20 @@ async function readWhole(
 	before?: ReadonlyMap<string, number>,
 ): Promise<Map<string, number>> {
 	const sums = new Map(before)
-	const pattern = `${memberOf(escapeGlob(prefix))}*`
+	const steady = steadyScans(ask)
+	// Where all keys are asked for, what is none comes along: it is little, and a page that lacks nothing shows the order that it is in.
+	const match = prefix === '' ? [] : ['MATCH', `${memberOf(escapeGlob(prefix))}*`]
 	// An element can come twice in a scan.
 	let open = sets.map((set) => ({ ...set, cursor: '0', seen: new Map<string, number>() }))
 	while (open.length > 0) {
 		const piece = pieceOf(open.length * partitions)
-		const replies = await ask(
-			open.map(({ key, shape, cursor }) => command(shape === 'hash' ? 'hscan' : 'zscan', key, cursor, 'MATCH', pattern, 'COUNT', piece)),
+		const replies = await steady(
+			open.map(({ key, shape, cursor }) => command(shape === 'hash' ? 'hscan' : 'zscan', key, cursor, ...match, 'COUNT', piece)),
 		)
 		open = open.flatMap((scan, i) => {
 			const [cursor, elements] = replies[i] as [string, unknown]
-			for (const [member, value] of pairs(elements)) scan.seen.set(member.slice(1), hitsOf(value, scan.shape === 'sorted'))
+			for (const [member, value] of pairs(elements))
+				if (member.startsWith('=')) scan.seen.set(member.slice(1), hitsOf(value, scan.shape === 'sorted'))
 			if (String(cursor) !== '0') return [{ ...scan, cursor: String(cursor) }]
 			for (const [name, value] of scan.seen) if (value > 0) sums.set(name, (sums.get(name) ?? 0) + value * scan.weight)
 			return []
