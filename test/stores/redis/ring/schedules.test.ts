@@ -1,22 +1,18 @@
 /**
- * Whole schedules on real servers with append-only files: writers count all the time, while coordinators move partitions to and fro, are killed before a
- * step, and nodes lose their power. TALLYMARK_RING_RUNS has it try more of them.
+ * Whole schedules on real servers with append-only files: writers of all kinds (company.ts) count all the time, while coordinators move partitions to and
+ * fro, are killed before a step or find a node full, nodes lose their power, and writers are cut off from one node or sleep. Two schedules are always the
+ * same, so that nothing of this is left to chance; TALLYMARK_RING_RUNS has it try more at random than one.
  */
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { partitionOf } from '../../../../src/hash/partition.ts'
 import type { MoveStep } from '../../../../src/stores/redis/ring/move.ts'
-import { ShardedRedisStore } from '../../../../src/stores/redis/ring/sharded-store.ts'
-import type { StoreEvent } from '../../../../src/stores/store.ts'
-import { Desk } from '../../../../src/testing/contract/desk.ts'
 import { sleep, until } from '../support.ts'
-import { RingBench } from './support.ts'
+import { Company } from './company.ts'
 
-const RUNS = Number(process.env['TALLYMARK_RING_RUNS'] ?? 2)
+const RUNS = Number(process.env['TALLYMARK_RING_RUNS'] ?? 1)
 const NODES = 3
-const PARTITIONS = 4
 
-const killed: readonly MoveStep[] = [
+const steps: readonly MoveStep[] = [
 	'prepare',
 	'seal',
 	'awaitSeal',
@@ -26,108 +22,165 @@ const killed: readonly MoveStep[] = [
 	'publish',
 	'tombstone',
 	'remove',
+	'abortTarget',
+	'abortSource',
 ]
 
-const event = fc.oneof(
+type Event =
+	/** `to`: nodes that shall own partitions, as bits. `full`: whoever is copied to has no room for it. `waits`: nothing else happens before it is over. */
+	| {
+			readonly kind: 'move'
+			readonly to: number
+			readonly killedBefore: MoveStep | undefined
+			readonly full: boolean
+			readonly waits: boolean
+	  }
+	/** A loss of power: nothing of the file is lost where every answer waits for the disk. */
+	| { readonly kind: 'crash'; readonly node: number; readonly backMs: number }
+	| { readonly kind: 'cutOff'; readonly node: number; readonly how: 'refuse' | 'swallow' | 'stall'; readonly forMs: number }
+	| { readonly kind: 'sleep' }
+	| { readonly kind: 'wake' }
+	| { readonly kind: 'pause'; readonly ms: number }
+
+interface Schedule {
+	readonly fsync: 'everysec' | 'always'
+	readonly events: readonly Event[]
+}
+
+const event: fc.Arbitrary<Event> = fc.oneof(
 	{
-		weight: 3,
+		weight: 4,
 		arbitrary: fc.record({
 			kind: fc.constant('move' as const),
-			/** Nodes that shall own partitions, as bits. */
 			to: fc.integer({ min: 1, max: 2 ** NODES - 1 }),
-			killedBefore: fc.option(fc.constantFrom(...killed), { nil: undefined }),
+			killedBefore: fc.option(fc.constantFrom(...steps), { nil: undefined }),
+			full: fc.oneof({ weight: 3, arbitrary: fc.constant(false) }, fc.constant(true)),
+			waits: fc.boolean(),
 		}),
 	},
 	{
 		weight: 2,
+		arbitrary: fc.record({ kind: fc.constant('crash' as const), node: fc.nat(NODES - 1), backMs: fc.constantFrom(0, 400, 950) }),
+	},
+	{
+		weight: 2,
 		arbitrary: fc.record({
-			kind: fc.constant('crash' as const),
+			kind: fc.constant('cutOff' as const),
 			node: fc.nat(NODES - 1),
-			backMs: fc.constantFrom(0, 400, 950),
+			how: fc.constantFrom('refuse', 'swallow', 'stall'),
+			forMs: fc.integer({ min: 100, max: 2_000 }),
 		}),
 	},
+	{ weight: 1, arbitrary: fc.constant({ kind: 'sleep' as const }) },
+	{ weight: 1, arbitrary: fc.constant({ kind: 'wake' as const }) },
 	{ weight: 2, arbitrary: fc.record({ kind: fc.constant('pause' as const), ms: fc.integer({ min: 100, max: 2_000 }) }) },
 )
 
-/** Counts until told to stop, each hit once, whatever comes. */
-async function count(desk: Desk, name: string, truth: Map<string, number>, events: StoreEvent[], stopped: () => boolean): Promise<void> {
-	const writer = desk.open({ report: (event) => void events.push(event) })
-	for (let i = 0; !stopped(); i++) {
-		const hits = Array.from({ length: 5 }, (_, j) => ({
-			key: `/${(i * 5 + j) % 40}`,
-			hits: 1 + ((i + j) % 3),
-			visitors: [`${name} ${i % 7}`],
-		}))
-		for (const batch of writer.batches(hits)) await until(async () => writer.session.apply(batch), 60_000)
-		for (const { key, hits: by } of hits) truth.set(key, (truth.get(key) ?? 0) + by)
-		await sleep(5)
+const schedule: fc.Arbitrary<Schedule> = fc.record({
+	fsync: fc.constantFrom('everysec', 'always'),
+	events: fc.array(event, { minLength: 4, maxLength: 8 }),
+})
+
+/** Killed before every step, one after the other; there is always something to be moved, for everything is to go to the next node each time. */
+const killedEverywhere: Schedule = {
+	fsync: 'always',
+	events: [
+		{ kind: 'sleep' },
+		...steps.flatMap((killedBefore, i): Event[] => [
+			{ kind: 'cutOff', node: i % NODES, how: (['refuse', 'swallow', 'stall'] as const)[i % 3]!, forMs: 300 },
+			{ kind: 'move', to: 1 << ((i + 2) % NODES), killedBefore, full: killedBefore.startsWith('abort'), waits: true },
+			{ kind: i % 4 === 2 ? 'wake' : 'sleep' },
+		]),
+	],
+}
+
+/** A writer sleeps through moves, another one is cut off from who gets the partitions, a third does not know that one; and power is lost meanwhile. */
+const clientsInTrouble: Schedule = {
+	fsync: 'everysec',
+	events: [
+		{ kind: 'sleep' },
+		{ kind: 'cutOff', node: 2, how: 'stall', forMs: 4_000 },
+		{ kind: 'move', to: 0b100, killedBefore: undefined, full: false, waits: true },
+		{ kind: 'cutOff', node: 0, how: 'swallow', forMs: 3_000 },
+		{ kind: 'move', to: 0b011, killedBefore: 'awaitActivation', full: false, waits: false },
+		{ kind: 'pause', ms: 1_600 },
+		{ kind: 'crash', node: 0, backMs: 950 },
+		{ kind: 'wake' },
+		{ kind: 'move', to: 0b110, killedBefore: undefined, full: false, waits: false },
+		{ kind: 'cutOff', node: 1, how: 'refuse', forMs: 1_500 },
+		{ kind: 'crash', node: 2, backMs: 400 },
+	],
+}
+
+/** Before which steps a coordinator was killed. */
+const killed = new Set<MoveStep>()
+
+async function move({ bench, nodes, namespace }: Company, { to, killedBefore, full }: Event & { kind: 'move' }): Promise<void> {
+	let dead = false
+	const filled = new Set<string>()
+	const serverOf = (name: string) => bench.servers[nodes.findIndex((node) => node.name === name)]!
+	const empty = async () => {
+		await Promise.all([...filled].map((name) => serverOf(name).freeMemory()))
 	}
+	const onStep = async (step: MoveStep, task: { readonly to: string }) => {
+		if (step === killedBefore) {
+			dead = true
+			killed.add(step)
+		}
+		if (dead) throw new Error('killed')
+		if (full && step === 'copy' && !filled.has(task.to)) {
+			filled.add(task.to)
+			await serverOf(task.to).fillMemory()
+		}
+		// It has room again, but only after a while in which it could not even take the word that the move is given up.
+		if (step === 'abortTarget') setTimeout(() => void empty().catch(() => {}), 200)
+	}
+	const aim = nodes.filter((_, i) => (to & (1 << i)) !== 0)
+	// Nobody may have answered for a moment: then nothing was moved.
+	await bench.rebalance(aim, { from: nodes, namespace, timeoutMs: 1_000, onStep }).catch(() => {})
+	await until(empty)
+}
+
+async function happen(company: Company, { fsync, events }: Schedule): Promise<void> {
+	const { bench, nodes, namespace } = company
+	const going: Promise<void>[] = []
+	for (const each of events) {
+		if (each.kind === 'move') {
+			const moving = move(company, each)
+			going.push(moving)
+			if (each.waits) await moving
+		} else if (each.kind === 'crash') await bench.crash(each.node, fsync === 'always' ? 0 : each.backMs)
+		else if (each.kind === 'cutOff') going.push(company.cutOff(each.node, each.how, each.forMs))
+		else if (each.kind === 'sleep') company.fallAsleep()
+		else if (each.kind === 'wake') company.wake()
+		else await sleep(each.ms)
+	}
+	await Promise.all(going)
+	await until(async () => {
+		const report = await bench.rebalance(nodes, { from: nodes, namespace })
+		expect(report.failed).toEqual([])
+	}, 60_000)
 }
 
 it(
-	'no hit is lost or counted twice, and every partition has one owner',
+	'no hit is lost or counted twice, and every partition has one owner, wherever coordinators are killed and whatever clients know',
 	async () => {
+		const examples: [Schedule][] = [[killedEverywhere], [clientsInTrouble]]
 		await fc.assert(
-			fc.asyncProperty(fc.array(event, { minLength: 4, maxLength: 8 }), async (schedule) => {
-				const bench = await RingBench.start(NODES, { partitions: PARTITIONS, fsync: 'everysec' })
-				const nodes = bench.nodes.map(({ name }, i) => ({ name, client: bench.clients[i]! }))
-				const desk = new Desk(
-					new ShardedRedisStore({ nodes, partitions: PARTITIONS, readTimeoutMs: 1_000, writeTimeoutMs: 1_000 }),
-					'hyperloglog',
-					false,
-				)
-				const truth = new Map<string, number>()
-				const events: StoreEvent[] = []
-				let stopped = false
+			fc.asyncProperty(schedule, async (each) => {
+				const company = await Company.start(each.fsync)
 				try {
-					const writers = Promise.all(['ada', 'bob'].map((name) => count(desk, name, truth, events, () => stopped)))
-					await until(async () => expect(truth.size).toBeGreaterThan(0))
-					const rebalance = (to: number, killedBefore: MoveStep | undefined) =>
-						bench
-							.rebalance(
-								bench.nodes.filter((_, i) => (to & (1 << i)) !== 0),
-								{
-									namespace: desk.namespace,
-									timeoutMs: 1_000,
-									onStep: (step) => {
-										if (step === killedBefore) throw new Error('killed')
-									},
-								},
-							)
-							.catch(() => {})
-					const coordinators: Promise<unknown>[] = []
-					for (const each of schedule) {
-						if (each.kind === 'move') coordinators.push(rebalance(each.to, each.killedBefore))
-						else if (each.kind === 'crash') await bench.crash(each.node, each.backMs)
-						else await sleep(each.ms)
-					}
-					await Promise.all(coordinators)
-					await until(async () => {
-						const report = await bench.rebalance(bench.nodes, { namespace: desk.namespace })
-						expect(report.failed).toEqual([])
-					}, 60_000)
-					stopped = true
-					await writers
-
-					const reader = desk.open()
-					const seen = new Map(await Promise.all([...truth.keys()].map(async (key) => [key, await reader.count(key)] as const)))
-					expect(Object.fromEntries(seen)).toEqual(Object.fromEntries(truth))
-					expect(await reader.all()).toBe([...truth.values()].reduce((sum, hits) => sum + hits, 0))
-					expect(await reader.uniques('all')).toBe(14)
-					expect(events.filter(({ type }) => type === 'rollback')).toEqual([])
-					for (const partition of new Set([...truth.keys()].map((key) => partitionOf(key, PARTITIONS)))) {
-						const records = await Promise.all(bench.clients.map((client) => client.get(`{${desk.namespace}:${partition}}:own`)))
-						expect(records.filter((record) => record?.startsWith('A:')).length, String(records)).toBe(1)
-						expect(records.filter((record) => record?.startsWith('S:')).length, String(records)).toBe(0)
-					}
+					await happen(company, each)
+					await company.stop()
+					await company.check()
 				} finally {
-					stopped = true
-					await desk.close()
-					await bench.stop()
+					await company.end()
 				}
 			}),
-			{ numRuns: RUNS, interruptAfterTimeLimit: RUNS * 60_000 },
+			// A schedule does not come back as it was: to look for a shorter one would only take long.
+			{ numRuns: examples.length + RUNS, examples, endOnFailure: true },
 		)
+		expect([...killed].sort()).toEqual([...steps].sort())
 	},
-	60_000 + RUNS * 90_000,
+	120_000 + RUNS * 90_000,
 )
