@@ -10,7 +10,7 @@
  */
 
 import type { Clock, Timer } from '../clock.ts'
-import { isTallymarkError, StoreUnavailableError, type TallymarkError } from '../errors.ts'
+import { isTallymarkError, StoreUnavailableError, type TallymarkError, type TallymarkErrorCode } from '../errors.ts'
 import { partitionOf } from '../hash/partition.ts'
 import type { Batch, Lane, MaybePromise, Outcome } from '../stores/store.ts'
 import type { VisitorTracker } from '../visitors/tracker.ts'
@@ -267,24 +267,26 @@ export class WriteBatcher {
 
 	/**
 	 * Resolves when everything accepted before the call (in one partition, if given) is stored; rejects with StoreUnavailableError after `timeoutMs`,
-	 * the hits are kept.
+	 * the hits are kept. What is not worth waiting for, or was refused, ends the waiting for its own partition only; then it rejects with that error.
 	 */
 	flush(timeoutMs: number, partition?: number): Promise<void> {
 		let left = 0
 		let expired = false
+		let first: TallymarkError | undefined
 		let finish!: () => void
 		let fail!: (error: TallymarkError) => void
 		const promise = new Promise<void>((resolve, reject) => {
 			finish = resolve
 			fail = reject
 		})
-		const waiter: Waiter = {
-			resolve: () => {
-				left -= 1
-				if (left === 0) finish()
-			},
-			reject: (error) => fail(error),
+		const ended = (error?: TallymarkError) => {
+			first ??= error
+			left -= 1
+			if (left > 0) return
+			if (first === undefined) finish()
+			else fail(first)
 		}
+		const waiter: Waiter = { resolve: () => ended(), reject: ended }
 		const asked = partition === undefined ? this.#channels : [this.#channels[partition]!]
 		const concerned = asked.filter((channel) => channel.keys > 0 || channel.queue.length > 0)
 		left = concerned.length
@@ -312,7 +314,7 @@ export class WriteBatcher {
 				new StoreUnavailableError(
 					`The store '${this.#options.storeName}' did not take everything within ${timeoutMs} ms: ${hits} hits are kept and sent again`,
 					{
-						cause: this.lastError,
+						cause: first ?? this.lastError,
 					},
 				),
 			)
@@ -395,14 +397,19 @@ export class WriteBatcher {
 		this.#stopped = true
 		for (const channel of this.#channels) {
 			channel.timer?.cancel()
-			const waiters = [...channel.waiters, ...channel.queue.flatMap((work) => work.waiters)]
-			channel.waiters = []
-			for (const work of channel.queue) {
-				work.waiters = []
-				work.done?.reject(error)
-			}
-			for (const waiter of waiters) waiter.reject(error)
+			this.#turnAway(channel, error)
 		}
+	}
+
+	/** Tells those who wait for something of a channel to wait no longer. It stays where it is. */
+	#turnAway(channel: Channel, error: TallymarkError): void {
+		const waiters = [...channel.waiters, ...channel.queue.flatMap((work) => work.waiters)]
+		channel.waiters = []
+		for (const work of channel.queue) {
+			work.waiters = []
+			work.done?.reject(error)
+		}
+		for (const waiter of waiters) waiter.reject(error)
 	}
 
 	/** Cuts what waits in the slabs into a batch of at most `limit` keys. */
@@ -540,6 +547,7 @@ export class WriteBatcher {
 		channel.error = error
 		const delayMs = backoffMs(attempt, random)
 		if (this.#stopped) return
+		if (hopeless.has(error.code)) this.#turnAway(channel, error)
 		channel.state = 'resting'
 		channel.timer = this.#clock.setTimer(() => {
 			channel.timer = undefined
@@ -551,6 +559,9 @@ export class WriteBatcher {
 		reports.retry({ partition: channel.partition, attempt, delayMs, error })
 	}
 }
+
+/** What waiting does not cure: somebody has to change the settings, or the installation. It is sent again all the same, for they may. */
+const hopeless: ReadonlySet<TallymarkErrorCode> = new Set(['ERR_TALLYMARK_MISMATCH', 'ERR_TALLYMARK_SETUP'])
 
 function messageOf(cause: unknown): string {
 	return cause instanceof Error ? cause.message : String(cause)

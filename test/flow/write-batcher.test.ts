@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { Counter } from '../../src/counter.ts'
-import { StoreRefusedError, StoreUnavailableError } from '../../src/errors.ts'
+import { MismatchError, StoreRefusedError, StoreUnavailableError, TallymarkError } from '../../src/errors.ts'
 import type { DropEvent, FlushEvent, RetryEvent } from '../../src/flow/batch-events.ts'
 import { partitionOf } from '../../src/hash/partition.ts'
 import { MemoryStore } from '../../src/stores/memory.ts'
@@ -24,7 +24,7 @@ function answering(apply: (batch: Batch, inner: StoreSession) => Outcome | Promi
 		open(settings: SessionSettings) {
 			const session = inner.open(settings)
 			return new Proxy(session, {
-				get: (target, name) => (name === 'apply' ? (batch: Batch) => apply(batch, target) : Reflect.get(target, name).bind(target)),
+				get: (target, name) => (name === 'apply' ? (batch: Batch) => apply(batch, target) : Reflect.get(target, name)?.bind(target)),
 			})
 		},
 	}
@@ -447,6 +447,81 @@ test('a batch that the store refuses rejects the flush, is reported and counted 
 	void counter.hit('/a')
 	await counter.flush()
 	expect(await counter.count('/a')).toBe(1)
+})
+
+test('a flush of which something is refused waits for the rest', async () => {
+	const [refused, slow] = [keyIn(0, 2), keyIn(1, 2)]
+	let answer = () => {}
+	const store = answering((batch, inner) => {
+		if (batch.partition === 0) return { status: 'refused', error: new StoreRefusedError('wrong type') }
+		return new Promise((resolve) => {
+			answer = () => resolve(inner.apply(batch) as Outcome)
+		})
+	}, 2)
+	const clock = new ManualClock(noonish)
+	const counter = new Counter({ store, clock })
+	void counter.hit(refused)
+	void counter.hit(slow)
+	const closed = watched(counter.close())
+	await clock.advance(1_000)
+	expect(closed.now.state).toBe('pending')
+	answer()
+	await clock.advance(0)
+	expect(closed.now).toEqual({ state: 'resolved', value: { stored: 1, unstored: 0 } })
+})
+
+test.each([
+	['a difference in the settings', () => new MismatchError('other partitions'), 'ERR_TALLYMARK_MISMATCH'],
+	['a missing client', () => new TallymarkError('ERR_TALLYMARK_SETUP', 'no client'), 'ERR_TALLYMARK_SETUP'],
+])('%s is told at once to whoever waits; the hits are kept, and stored when that was cured', async (_, errorOf, code) => {
+	let wrong = true
+	const store = answering(async (batch, inner) => {
+		if (wrong) throw errorOf()
+		return inner.apply(batch)
+	})
+	const clock = new ManualClock(noonish)
+	const counter = new Counter({ store, clock, batch: false, cache: false })
+	const waiting = [
+		() => counter.hit('/a'),
+		() => counter.hit('/a', { by: 2 }),
+		() => counter.flush(),
+		() => counter.set('/b', 5),
+		() => counter.delete('/c'),
+	].map((call) => watched<unknown>(call()))
+	await clock.advance(0)
+	for (const { now } of waiting) expect(now).toMatchObject({ state: 'rejected', error: { code } })
+	expect(await counter.health()).toMatchObject({ status: 'degraded', pendingHits: 3, dropped: 0, lastError: { code } })
+	wrong = false
+	await clock.advance(10_000)
+	expect(await counter.health()).toMatchObject({ status: 'up', pendingHits: 0, lastError: undefined })
+	expect([await counter.count('/a'), await counter.count('/b')]).toEqual([3, 5])
+})
+
+test('close() does not wait for what no waiting cures, but for the rest', async () => {
+	const [wrong, slow] = [keyIn(0, 2), keyIn(1, 2)]
+	let away = true
+	const store = answering(async (batch, inner) => {
+		if (batch.partition === 0) throw new MismatchError('other partitions')
+		if (away) throw new StoreUnavailableError('away')
+		return inner.apply(batch)
+	}, 2)
+	const clock = new ManualClock(noonish)
+	const counter = new Counter({ store, clock })
+	void counter.hit(wrong)
+	void counter.hit(slow)
+	const closed = watched(counter.close())
+	await clock.advance(500)
+	expect(closed.now.state).toBe('pending')
+	away = false
+	await clock.advance(1_000)
+	expect(closed.now).toEqual({ state: 'resolved', value: { stored: 1, unstored: 1 } })
+	expect(clock.pendingTimers).toBe(0)
+
+	const other = new Counter({ store, clock })
+	void other.hit(wrong)
+	const ended = watched(other.close())
+	await clock.advance(0)
+	expect(ended.now).toEqual({ state: 'resolved', value: { stored: 0, unstored: 1 } })
 })
 
 test('an error at once is a failed attempt like any other', async () => {
