@@ -102,6 +102,10 @@ export class MemoryLane {
 		}
 	}
 
+	keys(): IterableIterator<string> {
+		return this.#total.hits.keys()
+	}
+
 	list({ prefix, limit, after }: ListQuery): ListReading {
 		const sorted = this.#keysInOrder()
 		// Keys with a common prefix are neighbours.

@@ -37,6 +37,8 @@ import type {
 } from './store.ts'
 
 const SERVED_BY = 'memory'
+/** Keys handed out at a time. */
+const PAGE = 1_000
 /** Each costs 8 bytes in every bucket. */
 const MAX_PARTITIONS = 65_536
 
@@ -252,6 +254,17 @@ class MemorySession implements StoreSession {
 	list(query: ListQuery): ListReading {
 		this.#now()
 		return this.#namespace.lane(query.lane).list(query)
+	}
+
+	*keys(lane: Lane): Generator<readonly string[]> {
+		this.#now()
+		let page: string[] = []
+		for (const key of this.#namespace.lane(lane).keys()) {
+			if (page.push(key) < PAGE) continue
+			yield page
+			page = []
+		}
+		yield page
 	}
 
 	claim(claim: Claim): boolean {

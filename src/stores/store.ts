@@ -183,7 +183,11 @@ export interface NodeHealth {
 	readonly reason?: string
 }
 
-/** What a store reports of its own accord. `rollback`: acknowledged hits that the store lost and nobody can replay; `topology`: who owns what has changed. */
+/**
+ * What a store reports of its own accord. `rollback`: acknowledged hits that the store lost and nobody can replay; `topology`: who owns what has changed.
+ * Each set that lost hits tells of itself, so that a hit may be told of several times: `what` is `total` for the all-time numbers (`bot total` in that
+ * lane), which every hit is in, and something else for everything else.
+ */
 export type StoreEvent =
 	| {
 			readonly type: 'rollback'
@@ -271,6 +275,8 @@ export interface StoreTransfer {
 
 /** A counter's connection to a store. */
 export interface StoreSession {
+	/** Within which a reading is answered or has failed, milliseconds; undefined: the counter decides. */
+	readonly readTimeoutMs?: number | undefined
 	/**
 	 * Applies a batch, once however often it is sent. Hits for a bucket past its deadline count for the coarser levels only.
 	 * Batches of other partitions may be in flight at the same time; a store that wants to send them together waits a microtask.
@@ -281,6 +287,8 @@ export interface StoreSession {
 	top(query: TopQuery): MaybePromise<TopReading>
 	trending(query: TrendingQuery): MaybePromise<TrendingReading>
 	list(query: ListQuery): MaybePromise<ListReading>
+	/** Every key of a lane in one walk, in no order, some thousands at a time. One may come twice; one that comes or goes meanwhile may be among them or not. */
+	keys(lane: Lane): AsyncIterable<readonly string[]> | Iterable<readonly string[]>
 	/** Sets the mark; answers false when somebody (this session included) holds it. */
 	claim(claim: Claim): MaybePromise<boolean>
 	/** Takes this session's own mark back: the hit it stood for was not accepted. */
@@ -290,8 +298,11 @@ export interface StoreSession {
 	health(): MaybePromise<readonly NodeHealth[]>
 	/** For stores that can be copied; those of other people need not. */
 	transfer?(): StoreTransfer
-	/** Lets go of what the session holds. The stored numbers stay. No other call follows. */
-	close(): MaybePromise<void>
+	/**
+	 * Lets go of what the session holds, within `timeoutMs` where that is given, whatever is on its way: nothing keeps the process alive then. The stored
+	 * numbers stay. No other call follows.
+	 */
+	close(timeoutMs?: number): MaybePromise<void>
 }
 
 /** Where the numbers are kept. */

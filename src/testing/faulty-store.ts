@@ -5,6 +5,7 @@ import type {
 	Claim,
 	HitsQuery,
 	HitsReading,
+	Lane,
 	ListQuery,
 	ListReading,
 	MaybePromise,
@@ -32,10 +33,10 @@ import type { VisitorDelta } from '../visitors/tracker.ts'
  */
 export type FaultMode = 'before' | 'after' | 'hang' | 'hang-after'
 
-/** The methods of a session, and (where the store has them) those of its transfer. A snapshot fails, or not, for each of its pages. */
-export type StoreOperation = Exclude<keyof StoreSession | keyof StoreTransfer, symbol | 'transfer'>
+/** The methods of a session, and (where the store has them) those of its transfer. A snapshot fails, or not, for each of its pages, and so do the keys. */
+export type StoreOperation = Exclude<keyof StoreSession | keyof StoreTransfer, symbol | 'transfer' | 'readTimeoutMs'>
 
-/** An operation; or `read`: any of hits, visitors, top, trending and list. */
+/** An operation; or `read`: any of hits, visitors, top, trending, list and keys. */
 export type FaultTarget = StoreOperation | 'read'
 
 export interface FaultyStoreOptions {
@@ -60,7 +61,7 @@ interface Fault {
 	left: number
 }
 
-const reads: readonly StoreOperation[] = ['hits', 'visitors', 'top', 'trending', 'list']
+const reads: readonly StoreOperation[] = ['hits', 'visitors', 'top', 'trending', 'list', 'keys']
 
 export class FaultyStore implements Store {
 	readonly name: string
@@ -228,11 +229,13 @@ class FaultySession implements StoreSession {
 	readonly #log: BatchLog
 	readonly #call: Call
 	readonly transfer?: () => StoreTransfer
+	readonly readTimeoutMs: number | undefined
 
 	constructor(inner: StoreSession, log: BatchLog, call: Call) {
 		this.#inner = inner
 		this.#log = log
 		this.#call = call
+		this.readTimeoutMs = inner.readTimeoutMs
 		if (inner.transfer !== undefined) this.transfer = () => new FaultyTransfer(inner.transfer!(), call)
 	}
 
@@ -269,6 +272,16 @@ class FaultySession implements StoreSession {
 		return this.#call('list', () => this.#inner.list(query))
 	}
 
+	async *keys(lane: Lane): AsyncGenerator<readonly string[]> {
+		const pages = this.#inner.keys(lane)
+		const each = Symbol.asyncIterator in pages ? pages[Symbol.asyncIterator]() : pages[Symbol.iterator]()
+		for (;;) {
+			const { done, value } = await this.#call<IteratorResult<readonly string[]>>('keys', () => each.next())
+			if (done === true) return
+			yield value
+		}
+	}
+
 	claim(claim: Claim): MaybePromise<boolean> {
 		return this.#call('claim', () => this.#inner.claim(claim))
 	}
@@ -285,8 +298,8 @@ class FaultySession implements StoreSession {
 		return this.#call('health', () => this.#inner.health())
 	}
 
-	close(): MaybePromise<void> {
-		return this.#call('close', () => this.#inner.close())
+	close(timeoutMs?: number): MaybePromise<void> {
+		return this.#call('close', () => this.#inner.close(timeoutMs))
 	}
 }
 

@@ -77,6 +77,10 @@ class NaiveSession implements StoreSession {
 		throw new Error('The naive store knows no list')
 	}
 
+	keys(): never {
+		throw new Error('The naive store knows no keys')
+	}
+
 	claim(): boolean {
 		return true
 	}

@@ -27,6 +27,8 @@ export function ownOptions(timeoutMs: number) {
 		// A connection that is dead without a word (a router forgot it) is given up: what is sent into it is never answered.
 		socketTimeout: 2 * timeoutMs,
 		connectionName: 'tallymark',
+		// Who closes has had his answers, or has given them up: a server that is away must not keep the process alive for 2 s.
+		disconnectTimeout: 100,
 		// Half of it at random: the processes of a site must not all come back in the same moment.
 		retryStrategy: (attempt: number) => Math.min(50 * 2 ** Math.min(attempt - 1, 6), 2_000) * (0.5 + Math.random() / 2),
 	}

@@ -7,6 +7,7 @@ import type {
 	Claim,
 	HitsQuery,
 	HitsReading,
+	Lane,
 	ListQuery,
 	ListReading,
 	NodeHealth,
@@ -29,7 +30,7 @@ import { Keys } from './keys.ts'
 import type { Link } from './link.ts'
 import { agree, agreementOf, checkAgreement } from './meta.ts'
 import { readHits } from './read-hits.ts'
-import { readList, readTop, readTrending } from './read-lists.ts'
+import { readKeys, readList, readTop, readTrending } from './read-lists.ts'
 import { readVisitors } from './read-visitors.ts'
 import { Reader } from './reader.ts'
 import { type Route, wayTo } from './route.ts'
@@ -47,7 +48,7 @@ export interface SessionLimits {
 	readonly writeTimeoutMs: number
 }
 
-/** How long closing waits for a server that is away, at least, and how often it looks. */
+/** How long closing waits for a server that is away, at least, where nobody says how long it may, and how often it looks. */
 const CLOSE_MS = 5_000
 const CLOSE_RETRY_MS = 50
 /** How long until a server that could not be asked whether it lost something is asked again. */
@@ -108,6 +109,10 @@ export class RedisSession implements StoreSession {
 		})
 	}
 
+	get readTimeoutMs(): number {
+		return this.#limits.readTimeoutMs
+	}
+
 	apply(batch: Batch): Promise<Outcome> {
 		if (this.#closed) return Promise.reject(new ClosedError('The session'))
 		this.#watch()
@@ -134,6 +139,10 @@ export class RedisSession implements StoreSession {
 
 	list(query: ListQuery): Promise<ListReading> {
 		return readList(query, this.#reader, this.#keys)
+	}
+
+	keys(lane: Lane): AsyncGenerator<readonly string[]> {
+		return readKeys(lane, this.#reader, this.#keys)
 	}
 
 	claim(claim: Claim): Promise<boolean> {
@@ -169,31 +178,45 @@ export class RedisSession implements StoreSession {
 
 	/**
 	 * Asks a last time whether everything that was acknowledged is there, and repairs what is not: afterwards nobody can. A server that is away is waited
-	 * for, as long as a write may take and at least 5 s, in which a client that was connected is so again.
+	 * for; where no time is given as long as a write may take and at least 5 s, in which a client that was connected is so again. Then the route is let go
+	 * of, whatever is on its way.
 	 */
-	async close(): Promise<void> {
+	async close(timeoutMs = Math.max(CLOSE_MS, this.#limits.writeTimeoutMs)): Promise<void> {
 		if (this.#closed) return
 		this.#closed = true
 		this.#timer?.cancel()
 		this.#stopListening()
 		const written = this.#channels.filter(({ sets }) => sets.size > 0)
 		for (const channel of written) channel.suspect()
+		let over = false
+		let timer: Timer | undefined
+		const late = new Promise<never>((_, reject) => {
+			timer = systemClock.setTimer(() => {
+				over = true
+				reject(new Error(`no answer within ${timeoutMs} ms`))
+			}, timeoutMs)
+		})
 		try {
-			const deadline = performance.now() + Math.max(CLOSE_MS, this.#limits.writeTimeoutMs)
-			for (let settled = false; !settled; ) {
-				try {
-					await Promise.all(written.map((channel) => channel.settle()))
-					settled = true
-				} catch (error) {
-					if (performance.now() > deadline) throw error
-					await new Promise<void>((resolve) => systemClock.setTimer(resolve, CLOSE_RETRY_MS))
-				}
-			}
+			if (written.length > 0) await Promise.race([this.#settleAll(written, () => over), late])
 		} catch (cause) {
 			const message = `${this.#route.name} could not be asked on closing whether it still has everything that it acknowledged`
 			this.#settings.report({ type: 'error', error: new StoreUnavailableError(message, { cause }) })
 		} finally {
+			timer?.cancel()
 			this.#release()
+		}
+	}
+
+	/** Settles the channels, however often that takes, until it is `over`. */
+	async #settleAll(channels: readonly Channel[], over: () => boolean): Promise<void> {
+		for (;;) {
+			try {
+				await Promise.all(channels.map((channel) => channel.settle()))
+				return
+			} catch (error) {
+				if (over()) throw error
+				await new Promise<void>((resolve) => systemClock.setTimer(resolve, CLOSE_RETRY_MS))
+			}
 		}
 	}
 

@@ -260,6 +260,13 @@ export class Writer {
 		return keys
 	}
 
+	/** All keys in one walk, in order, each once. */
+	async keys(lane: Lane = 'human'): Promise<string[]> {
+		const keys = new Set<string>()
+		for await (const page of this.session.keys(lane)) for (const key of page) keys.add(key)
+		return inOrder([...keys])
+	}
+
 	/** A claim; by default a cooldown of a minute. */
 	claim(name: string, options: Partial<Claim> = {}): Claim {
 		return { kind: 'cooldown', partition: 0, name, ttlMs: 60_000, ...options }

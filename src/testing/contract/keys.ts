@@ -145,6 +145,21 @@ export const keys: readonly Proof[] = [
 		},
 	],
 	[
+		'walks through all keys of a lane, but for those that were deleted',
+		async (desk) => {
+			const writer = desk.open()
+			equal(await writer.keys(), [], 'keys where there are none')
+			const many = Array.from({ length: 3_000 }, (_, i) => `/page/${i}`)
+			await writer.hit(...[...many, ...hostileKeys].map((key) => ({ key })))
+			await writer.hit({ key: '/crawled', lane: 'bot' })
+			await writer.set('/set', 0)
+			await writer.delete('/page/7')
+			const expected = [...many.filter((key) => key !== '/page/7'), ...hostileKeys, '/set']
+			equal(await desk.open().keys(), inOrder(expected), 'keys of the human lane')
+			equal(await desk.open().keys('bot'), ['/crawled'], 'keys of the bot lane')
+		},
+	],
+	[
 		'lists what starts with a prefix, and goes on after any text',
 		async (desk) => {
 			const writer = desk.open()
