@@ -82,7 +82,7 @@ export interface Health {
 	readonly oldestPendingMs: number
 	/** Hits refused or lost since the start; each was reported. */
 	readonly dropped: number
-	/** Hits the store lost after acknowledging them; each was reported. */
+	/** Hits the store lost after acknowledging them: out of the all-time numbers, which every hit is in. Each was reported, as was what the buckets lost. */
 	readonly rolledBack: number
 	readonly lastError: TallymarkError | undefined
 }
@@ -99,9 +99,8 @@ const noOptions: HitOptions = Object.freeze({})
 const flushTimeoutMs = 30_000
 const closeTimeoutMs = 10_000
 const attemptTimeoutMs = 15_000
-const readTimeoutMs = 2_000
-/** Keys learnt at a time by a counter with `maxKeys`. */
-const learnPage = 1_000
+/** For a store that has no limit of its own. */
+const defaultReadTimeoutMs = 2_000
 
 /** Marks a promise as looked after: whoever does not await a refused hit must not bring the process down. */
 function quietly<T>(promise: Promise<T>): Promise<T> {
@@ -130,6 +129,8 @@ export class Counter<Key extends string = string> implements CounterView<Key>, A
 	/** Whether most hits can take the short way: nothing is awaited and no mark is set. */
 	readonly #plain: boolean
 	readonly #marks: Marks
+	/** Within which the store answers a reading, or has failed. */
+	readonly #readTimeoutMs: number
 	/** The stored keys could not be read for `maxKeys`, and are when the store answers again. */
 	#unlearnt = false
 	#closing: Promise<CloseReport> | undefined
@@ -145,7 +146,8 @@ export class Counter<Key extends string = string> implements CounterView<Key>, A
 		this.#store = options.store ?? new MemoryStore()
 		this.#session = this.#store.open({ ...this.#settings, writer: newWriter(), report: (event) => this.#told(event) })
 		const { name: storeName, partitions } = this.#store
-		const readings = new ReadCache({ limits: cache, clock, storeName, timeoutMs: readTimeoutMs })
+		this.#readTimeoutMs = this.#session.readTimeoutMs ?? defaultReadTimeoutMs
+		const readings = new ReadCache({ limits: cache, clock, storeName, timeoutMs: this.#readTimeoutMs })
 		this.#batcher = new WriteBatcher({
 			apply: (work) => this.#session.apply(work),
 			storeName,
@@ -191,7 +193,8 @@ export class Counter<Key extends string = string> implements CounterView<Key>, A
 
 	/**
 	 * Counts a hit. Batched (the default) it answers at once; with `batch: false` when the hit is stored.
-	 * Rejects with `ERR_TALLYMARK_KEY` or `ERR_TALLYMARK_ARGUMENT` for bad input, ClosedError after `close()`; nothing is counted then.
+	 * Rejects with `ERR_TALLYMARK_KEY` or `ERR_TALLYMARK_ARGUMENT` for bad input, ClosedError after `close()`; nothing is counted then. With `batch: false`
+	 * also as `flush()` does; the hit is kept then, and sent again.
 	 */
 	hit(key: Key, options?: HitOptions): Promise<HitReceipt> {
 		try {
@@ -322,7 +325,10 @@ export class Counter<Key extends string = string> implements CounterView<Key>, A
 		return outcome.status !== 'refused' && (outcome.existed ?? true)
 	}
 
-	/** Resolves when everything accepted before the call is stored. Rejects with StoreUnavailableError after `timeoutMs` (default 30 s); nothing is lost by that. */
+	/**
+	 * Resolves when everything accepted before the call is stored. Rejects with StoreUnavailableError after `timeoutMs` (default 30 s), at once with what no
+	 * waiting cures: MismatchError, `ERR_TALLYMARK_SETUP`. Nothing is lost by that.
+	 */
 	async flush(options: { readonly timeoutMs?: number | undefined } = {}): Promise<void> {
 		this.#assertOpen()
 		checkNames('flush', options, ['timeoutMs'])
@@ -357,7 +363,8 @@ export class Counter<Key extends string = string> implements CounterView<Key>, A
 		try {
 			const answer = this.#session.health()
 			if (!(answer instanceof Promise)) return answer
-			return await inTime(this.#settings.clock, answer, readTimeoutMs, () => new Error(`no answer within ${readTimeoutMs} ms`))
+			const ms = this.#readTimeoutMs
+			return await inTime(this.#settings.clock, answer, ms, () => new Error(`no answer within ${ms} ms`))
 		} catch (error) {
 			return down(error instanceof Error ? error.message : String(error))
 		}
@@ -404,7 +411,8 @@ export class Counter<Key extends string = string> implements CounterView<Key>, A
 		this.#batcher.stop()
 		this.#closed = true
 		try {
-			await this.#withTimeLeft(this.#session.close(), Math.max(lettingGoMs, left()))
+			const ms = Math.max(lettingGoMs, left())
+			await this.#withTimeLeft(this.#session.close(ms), ms)
 		} catch (error) {
 			this.#failed(
 				isTallymarkError(error)
@@ -427,7 +435,7 @@ export class Counter<Key extends string = string> implements CounterView<Key>, A
 	/**
 	 * Keeps a small text under a name for every counter of the namespace, unless there is one already; answers the one that is kept, at once in memory.
 	 * It ends after `ttlMs` (1 to a year), whoever asks. `name`: 1 to 128 letters, digits, `.`, `_`, `:`, `-`; `value`: 1 to 4,096 characters. Throws, or
-	 * rejects with, `ERR_TALLYMARK_ARGUMENT`, ClosedError, and StoreUnavailableError after 2 s without an answer.
+	 * rejects with, `ERR_TALLYMARK_ARGUMENT`, ClosedError, and StoreUnavailableError when the store has not answered in the time that a reading has.
 	 */
 	share(shared: Shared): MaybePromise<string> {
 		this.#assertOpen()
@@ -435,8 +443,9 @@ export class Counter<Key extends string = string> implements CounterView<Key>, A
 		checkShared(shared)
 		const answer = this.#session.share(shared)
 		if (!(answer instanceof Promise)) return answer
-		const tooLate = () => new StoreUnavailableError(`The store '${this.#store.name}' did not answer within ${readTimeoutMs} ms`)
-		return inTime(this.#settings.clock, answer, readTimeoutMs, tooLate)
+		const ms = this.#readTimeoutMs
+		const tooLate = () => new StoreUnavailableError(`The store '${this.#store.name}' did not answer within ${ms} ms`)
+		return inTime(this.#settings.clock, answer, ms, tooLate)
 	}
 
 	on<Name extends keyof CounterEvents>(name: Name, listener: (event: CounterEvents[Name]) => void): this {
@@ -461,7 +470,8 @@ export class Counter<Key extends string = string> implements CounterView<Key>, A
 	#told(event: StoreEvent): void {
 		if (event.type === 'error') this.#failed(event.error)
 		else if (event.type === 'rollback') {
-			this.#rolledBack += event.hits
+			// Each set tells what it lost: the buckets of a hit, and its trend, lost the same hit.
+			if (event.what === 'total' || event.what.endsWith(' total')) this.#rolledBack += event.hits
 			this.#emit('rollback', event)
 		} else this.#emit('topology', event)
 	}
@@ -487,13 +497,10 @@ export class Counter<Key extends string = string> implements CounterView<Key>, A
 		this.#unlearnt = false
 		try {
 			for (const lane of lanes) {
-				let after: string | undefined
-				do {
+				for await (const keys of this.#session.keys(lane)) {
 					if (this.#closed) return
-					const page: { keys: readonly string[]; more: boolean } = await this.#session.list({ lane, prefix: '', limit: learnPage, after })
-					this.#budget?.learn(page.keys)
-					after = page.more ? page.keys.at(-1) : undefined
-				} while (after !== undefined)
+					this.#budget?.learn(keys)
+				}
 			}
 		} catch (error) {
 			this.#unlearnt = true
