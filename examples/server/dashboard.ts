@@ -8,6 +8,7 @@ import { type AssetName, assetOf } from './dashboard/assets.ts'
 import { LiveFeed } from './dashboard/live.ts'
 import { pageViewOf, summaryOf } from './dashboard/summary.ts'
 import { HttpError } from './errors.ts'
+import { sendFixed } from './fixed.ts'
 
 /** Nothing but this server's own files, and no script can make markup out of text. */
 const contentSecurityPolicy = [
@@ -58,7 +59,7 @@ export function dashboard(counter: Counter, { stopping }: DashboardOptions = {})
 
 function sends(name: AssetName) {
 	return async (_request: Request, response: Response): Promise<void> => {
-		const { type, body } = await assetOf(name)
+		const asset = await assetOf(name)
 		response.set({
 			'Content-Security-Policy': contentSecurityPolicy,
 			'X-Content-Type-Options': 'nosniff',
@@ -66,7 +67,7 @@ function sends(name: AssetName) {
 			// Kept, but asked about each time: the ETag answers that.
 			'Cache-Control': 'no-cache',
 		})
-		response.type(type).send(body)
+		sendFixed(response, asset)
 	}
 }
 

@@ -19,6 +19,12 @@ function raw(port: number, bytes: string | Buffer): Promise<string> {
 	})
 }
 
+/** Of the server's process, as it tells by itself. */
+async function residentMb(port: number): Promise<number> {
+	const { body } = await ask(port, '/metrics')
+	return Number(/^process_resident_memory_bytes (\d+)/m.exec(body)![1]) / 2 ** 20
+}
+
 const statusesOf = (text: string) => [...text.matchAll(/HTTP\/1\.1 (\d{3})/g)].map((match) => Number(match[1]))
 
 /** A request with these lines between its first line and its body; it asks to be the last on its connection. */
@@ -269,6 +275,78 @@ describe('slow clients', () => {
 	})
 })
 
+describe('clients that do not read', () => {
+	const redoc = 'GET /redoc/redoc.standalone.js HTTP/1.1\r\nHost: h\r\n\r\n'
+
+	/** A client that asks and takes nothing. */
+	function deaf(port: number, requests: string): Socket {
+		const socket = connect(port, '127.0.0.1', () => socket.write(requests))
+		socket.on('error', () => {})
+		onTestFinished(() => void socket.destroy())
+		return socket.pause()
+	}
+
+	it('hold no memory: neither what is the same for all nor what is made for each waits in many copies', { timeout: 60_000 }, async () => {
+		const { port } = await exampleServer()
+		const event = (page: number) => ({
+			event_id: crypto.randomUUID(),
+			user_id: 'ada',
+			timestamp: new Date().toISOString(),
+			event_type: 'page_view',
+			payload: { page_url: `/${page}/${'x'.repeat(400)}` },
+		})
+		for (let batch = 0; batch < 4; batch++) {
+			const body = JSON.stringify(Array.from({ length: 1_000 }, (_, at) => event(batch * 1_000 + at)))
+			await ask(port, '/events', { method: 'POST', headers: { 'content-type': 'application/json' }, body })
+		}
+		const stats = 'GET /stats?limit=10000&uniques=0 HTTP/1.1\r\nHost: h\r\n\r\n'
+		expect((await ask(port, '/stats?limit=10000&uniques=0')).body.length).toBeGreaterThan(1_000_000)
+		const before = await residentMb(port)
+		for (let client = 0; client < 20; client++) deaf(port, (client % 2 === 0 ? redoc : stats).repeat(100))
+		let most = 0
+		for (let look = 0; look < 10; look++) {
+			await new Promise((resolve) => setTimeout(resolve, 200))
+			most = Math.max(most, await residentMb(port))
+		}
+		console.log(`20 clients that do not read: ${Math.round(before)} MB resident before, at most ${Math.round(most)} with them`)
+		// 2,000 answers of more than a megabyte each were asked for; one for each client is in memory, and what the clients took.
+		expect(most - before).toBeLessThan(250)
+		expect((await ask(port, '/health')).status).toBe(200)
+	})
+
+	it('and ask for more than 100 answers at once are let go', async () => {
+		const { port, ask, connections } = await servedApp()
+		const clients = [101, 102].map((answers) => deaf(port, redoc.repeat(answers)))
+		await Promise.all(clients.map((client) => new Promise((resolve) => client.once('connect', resolve))))
+		expect((await ask('/health')).status).toBe(200)
+		await expect.poll(connections).toBe(1)
+	})
+
+	it('are let go after their time, also who takes a byte now and then; not who only watches', async () => {
+		const { port, ask, connections } = await servedApp({ limits: { answerTimeoutMs: 400, checkMs: 20 } })
+		const live = connect(port, '127.0.0.1', () => live.write('GET /live HTTP/1.1\r\nHost: h\r\n\r\n'))
+		onTestFinished(() => void live.destroy())
+		live.resume()
+		deaf(port, redoc.repeat(50))
+		const slow = deaf(port, redoc.repeat(50))
+		const drip = setInterval(() => slow.read(1), 20)
+		onTestFinished(() => clearInterval(drip))
+		await expect.poll(connections).toBe(3)
+		await expect.poll(connections).toBe(1)
+		expect(live.destroyed).toBe(false)
+		expect((await ask('/health')).status).toBe(200)
+	})
+
+	it('are told from those who read what they asked for in advance, which comes whole and in order', async () => {
+		const { port } = await servedApp()
+		const paths = Array.from({ length: 100 }, (_, at) => (at % 10 === 0 ? '/redoc/redoc.standalone.js' : `/visits/page-${at}`))
+		const last = 'GET /nowhere HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n'
+		const text = await raw(port, paths.map((path) => `GET ${path} HTTP/1.1\r\nHost: h\r\n\r\n`).join('') + last)
+		expect(statusesOf(text)).toEqual([...paths.map(() => 200), 404])
+		expect(text.length).toBeGreaterThan(10 * 1_000_000)
+	})
+})
+
 describe('distinct random addresses', () => {
 	// A million takes some minutes: ABUSE_URLS=1000000.
 	const addresses = Number(process.env['ABUSE_URLS'] ?? 20_000)
@@ -310,8 +388,7 @@ describe('distinct random addresses', () => {
 		const connections = 4
 		for (let round = 0; round < 5; round++) {
 			await Promise.all(Array.from({ length: connections }, () => flood(addresses / 5 / connections)))
-			const metrics = (await ask(port, '/metrics')).body
-			memory.push(Number(/^process_resident_memory_bytes (\d+)/m.exec(metrics)![1]) / 2 ** 20)
+			memory.push(await residentMb(port))
 		}
 		for (const page of real) await ask(port, `/site${page}`, { headers: browser })
 		await soon(async () => expect((await get('/stats')).views).toBe(addresses + 40))

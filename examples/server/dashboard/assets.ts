@@ -2,19 +2,15 @@
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
+import { type Fixed, fixed } from '../fixed.ts'
 
 const fileOf = (name: string) => fileURLToPath(new URL(`client/${name}`, import.meta.url))
 
-export interface Asset {
-	readonly type: string
-	readonly body: string
-}
-
 export type AssetName = 'overview' | 'page' | 'app.js' | 'app.css' | 'icon.svg'
 
-let made: Promise<Readonly<Record<AssetName, Asset>>> | undefined
+let made: Promise<Readonly<Record<AssetName, Fixed>>> | undefined
 
-export async function assetOf(name: AssetName): Promise<Asset> {
+export async function assetOf(name: AssetName): Promise<Fixed> {
 	// A failure is not kept: the next request tries again.
 	made ??= make().catch((error: unknown) => {
 		made = undefined
@@ -23,7 +19,7 @@ export async function assetOf(name: AssetName): Promise<Asset> {
 	return (await made)[name]
 }
 
-async function make(): Promise<Record<AssetName, Asset>> {
+async function make(): Promise<Record<AssetName, Fixed>> {
 	const text = (file: string) => readFile(fileOf(file), 'utf8')
 	const [layout, overview, page, icon, script, style] = await Promise.all([
 		text('layout.html'),
@@ -33,16 +29,17 @@ async function make(): Promise<Record<AssetName, Asset>> {
 		bundle('main.ts'),
 		bundle('style.css'),
 	])
-	const html = (title: string, main: string): Asset => ({
-		type: 'html',
-		body: layout.replace('{{title}}', () => title).replace('{{main}}', () => main),
-	})
+	const html = (title: string, main: string) =>
+		fixed(
+			'html',
+			layout.replace('{{title}}', () => title).replace('{{main}}', () => main),
+		)
 	return {
 		overview: html('Overview – tallymark', overview),
 		page: html('Page – tallymark', page),
-		'app.js': { type: 'js', body: script },
-		'app.css': { type: 'css', body: style },
-		'icon.svg': { type: 'svg', body: icon },
+		'app.js': fixed('js', script),
+		'app.css': fixed('css', style),
+		'icon.svg': fixed('svg', icon),
 	}
 }
 

@@ -8,13 +8,17 @@ import { dirname } from 'node:path'
 import express, { type RequestHandler, Router } from 'express'
 import { documentOf } from '../api/document.ts'
 import { operations } from '../api/operations.ts'
+import { type Fixed, fixed, sendFixed } from '../fixed.ts'
 
 const require = createRequire(import.meta.url)
 const swagger = dirname(require.resolve('swagger-ui-dist/package.json'))
 /** Without the one picture that it would load from its maker. */
-const redoc = readFileSync(require.resolve('redoc/bundles/redoc.standalone.js'), 'utf8').replaceAll(
-	'https://cdn.redoc.ly/redoc/logo-mini.svg',
-	'data:,',
+const redoc = fixed(
+	'js',
+	readFileSync(require.resolve('redoc/bundles/redoc.standalone.js'), 'utf8').replaceAll(
+		'https://cdn.redoc.ly/redoc/logo-mini.svg',
+		'data:,',
+	),
 )
 const keptMs = 3_600_000
 
@@ -33,31 +37,27 @@ const policy = [
 
 export function docs(): Router {
 	const router = Router()
-	const document = documentOf(operations)
-	router.get('/openapi.json', (_request, response) => void response.json(document))
+	router.get('/openapi.json', sends(fixed('json', JSON.stringify(documentOf(operations)))))
 
 	router.get(
 		'/docs',
 		page('API: try it', ['/docs/swagger-ui.css'], '<div id="docs"></div>', ['/docs/swagger-ui-bundle.js', '/docs/start.js']),
 	)
-	router.get('/docs/start.js', (_request, response) => void response.type('js').send(startSwagger))
+	router.get('/docs/start.js', sends(startSwagger))
 	router.use('/docs', only(['swagger-ui.css', 'swagger-ui-bundle.js']), express.static(swagger, { maxAge: keptMs, index: false }))
 
 	router.get('/redoc', page('API: read it', [], '<div id="docs"></div>', ['/redoc/redoc.standalone.js', '/redoc/start.js']))
-	router.get('/redoc/start.js', (_request, response) => void response.type('js').send(startRedoc))
-	router.get(
-		'/redoc/redoc.standalone.js',
-		(_request, response) =>
-			void response
-				.set('Cache-Control', `public, max-age=${keptMs / 1_000}`)
-				.type('js')
-				.send(redoc),
-	)
+	router.get('/redoc/start.js', sends(startRedoc))
+	router.get('/redoc/redoc.standalone.js', sends(redoc, { 'Cache-Control': `public, max-age=${keptMs / 1_000}` }))
 	return router
 }
 
-const startSwagger = `SwaggerUIBundle({ url: '/openapi.json', dom_id: '#docs', deepLinking: true, validatorUrl: null })\n`
-const startRedoc = `Redoc.init('/openapi.json', { hideDownloadButton: true }, document.getElementById('docs'))\n`
+const startSwagger = fixed('js', `SwaggerUIBundle({ url: '/openapi.json', dom_id: '#docs', deepLinking: true, validatorUrl: null })\n`)
+const startRedoc = fixed('js', `Redoc.init('/openapi.json', { hideDownloadButton: true }, document.getElementById('docs'))\n`)
+
+function sends(what: Fixed, headers: Readonly<Record<string, string>> = {}): RequestHandler {
+	return (_request, response) => sendFixed(response.set(headers), what)
+}
 
 /** The packages have more files than the pages need. */
 function only(names: readonly string[]): RequestHandler {
@@ -78,5 +78,5 @@ function page(title: string, styles: readonly string[], body: string, scripts: r
 		...scripts.map((path) => `<script defer src="${path}"></script>`),
 		'</html>\n',
 	].join('\n')
-	return (_request, response) => void response.set('Content-Security-Policy', policy).type('html').send(html)
+	return sends(fixed('html', html), { 'Content-Security-Policy': policy })
 }

@@ -14,12 +14,13 @@ import { hitCounter, keyOfPath } from '../../../src/express.ts'
 import { type Operation, serve } from '../api/operation.ts'
 import type { Counting } from '../counting.ts'
 import { HttpError } from '../errors.ts'
+import { fixed, sendFixed } from '../fixed.ts'
 import { forOtherSites } from '../guards/headers.ts'
 import type { Identity } from '../identity.ts'
 
 /** 1 by 1, transparent. */
 const gif = Buffer.from('R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7', 'base64')
-const script = readFileSync(join(import.meta.dirname, '..', 'public', 'tally.js'), 'utf8')
+const script = fixed('js', readFileSync(join(import.meta.dirname, '..', 'public', 'tally.js')))
 
 const page = z.string().min(1).max(8_192).optional().meta({
 	description: 'The path or address of the page. Default: the path of the page that embeds it, as far as the browser tells (`Referer`).',
@@ -54,7 +55,7 @@ export function tally({ pages: counter }: Counting, { visitor }: Identity): Rout
 			throw new HttpError(400, 'ERR_BAD_REQUEST', 'page: Expected ?page=, for the request has no Referer')
 		response.set('Cache-Control', 'no-store').type('gif').send(gif)
 	})
-	serve(router, source, ({ response }) => void response.set('Cache-Control', 'public, max-age=3600').type('js').send(script))
+	serve(router, source, ({ response }) => sendFixed(response.set('Cache-Control', 'public, max-age=3600'), script))
 	return router
 }
 

@@ -14,6 +14,8 @@ export interface ServedApp {
 	readonly port: number
 	readonly origin: string
 	readonly counting: Counting
+	/** Connections that the server holds. */
+	readonly connections: () => Promise<number>
 	/** Sends a request with the path as it is given. */
 	readonly ask: (path: string, options?: { method?: string; headers?: Record<string, string>; body?: string }) => Promise<Answer>
 	/** Sends `body` as JSON, with POST unless told otherwise; answers status and parsed body. */
@@ -45,6 +47,7 @@ export async function servedApp(
 		port,
 		origin: `http://127.0.0.1:${port}`,
 		counting,
+		connections: () => new Promise((resolve) => server.getConnections((_error, count) => resolve(count))),
 		ask: (path, request) => ask(port, path, request),
 		async send(path, body, method = 'POST', headers = {}) {
 			const json = body === undefined ? {} : { body: JSON.stringify(body) }
