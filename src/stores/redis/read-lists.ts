@@ -9,6 +9,7 @@ import { type Keys, memberOf, shapeOf } from './keys.ts'
 import { escapeGlob, mergeRanked, pieceOf, type RankedSet, rank } from './rank.ts'
 import { readVisitorsOf } from './read-visitors.ts'
 import { pairs, type Reader } from './reader.ts'
+import { steadyScans } from './steady-scans.ts'
 import type { TrendEpochs } from './trend-epoch.ts'
 import { visitorForm } from './visitor-form.ts'
 
@@ -121,20 +122,18 @@ export async function readTrending(
 
 /** Every key of the lane, in no order: one walk through each partition, all at the same time, a piece at a time. */
 export async function* readKeys(lane: Lane, reader: Reader, keys: Keys): AsyncGenerator<readonly string[]> {
-	let open = Array.from({ length: reader.partitions }, (_, partition) => ({ partition, cursor: '0' }))
+	let open = Array.from({ length: reader.partitions }, (_, partition) => ({
+		key: keys.hits(partition, lane, total),
+		cursor: '0',
+		ask: steadyScans((commands) => reader.ask(partition, commands)),
+	}))
 	while (open.length > 0) {
 		const piece = pieceOf(open.length)
-		const replies = await Promise.all(
-			open.map(async ({ partition, cursor }) => {
-				const scan = command('zscan', keys.hits(partition, lane, total), cursor, 'COUNT', piece)
-				const [page] = await reader.ask(partition, [scan])
-				return page as [cursor: string, members: unknown]
-			}),
-		)
-		for (const [, members] of replies) yield keysIn(members)
-		open = open.flatMap(({ partition }, i) => {
-			const cursor = String(replies[i]![0])
-			return cursor === '0' ? [] : [{ partition, cursor }]
+		const pages = await Promise.all(open.map(({ key, cursor, ask }) => ask([command('zscan', key, cursor, 'COUNT', piece)])))
+		for (const [page] of pages) yield keysIn((page as [string, unknown])[1])
+		open = open.flatMap((walk, i) => {
+			const cursor = String((pages[i]![0] as [string, unknown])[0])
+			return cursor === '0' ? [] : [{ ...walk, cursor }]
 		})
 	}
 }
@@ -149,14 +148,16 @@ function keysIn(members: unknown): string[] {
  * in the order of the keys would make it work for a page only, and cost another 33 to 110 bytes a key; a list is rare, keys are many.
  */
 export async function readList({ lane, prefix, limit, after }: ListQuery, reader: Reader, keys: Keys): Promise<ListReading> {
-	const pattern = `${memberOf(escapeGlob(prefix))}*`
+	// Without a prefix what is no key comes along: it is little.
+	const match = prefix === '' ? [] : ['MATCH', `${memberOf(escapeGlob(prefix))}*`]
 	const piece = pieceOf(reader.partitions)
 	const lists = await reader.each(async (partition) => {
 		const first = new First(limit + 1)
 		const key = keys.hits(partition, lane, total)
+		const ask = steadyScans((commands) => reader.ask(partition, commands))
 		let cursor = '0'
 		do {
-			const [page] = await reader.ask(partition, [command('zscan', key, cursor, 'MATCH', pattern, 'COUNT', piece)])
+			const [page] = await ask([command('zscan', key, cursor, ...match, 'COUNT', piece)])
 			const [next, members] = page as [string, unknown]
 			for (const name of keysIn(members)) if (after === undefined || compareCodePoints(name, after) > 0) first.offer(name)
 			cursor = String(next)
