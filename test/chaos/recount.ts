@@ -23,7 +23,7 @@ export interface Recount {
 	readonly differences: Readonly<Record<CountedLevel, Difference>>
 	/** The first few differences, in words. */
 	readonly details: readonly string[]
-	/** Hits lost and reported, over all sets. */
+	/** Hits lost and reported. The sets of a hit report it each; it counts once, by those of all time, which have every hit. */
 	readonly reported: number
 	readonly compared: number
 }
@@ -83,7 +83,7 @@ class Run implements Recount {
 		this.#settings = settings
 		for (const { what, hits } of options.rollbacks) {
 			this.#reports.set(what, (this.#reports.get(what) ?? 0) + hits)
-			this.reported += hits
+			if (what === 'total' || what.endsWith(' total')) this.reported += hits
 		}
 	}
 
@@ -128,8 +128,8 @@ class Run implements Recount {
 				this.#compare('all', `${lane} all ${nameOf(bucket)}`, this.#wiped ? { least: found, most: found } : sum, together)
 			}
 		}
-		if (!this.#wiped && this.reported > 0) {
-			this.differences.all.lost += this.reported
+		if (!this.#wiped && this.#reports.size > 0) {
+			for (const hits of this.#reports.values()) this.differences.all.lost += hits
 			this.#note(`reported as lost: ${[...this.#reports].map(([what, hits]) => `${what} ${hits}`).join(', ')}`)
 		}
 	}
