@@ -39,10 +39,11 @@ export function placeOf(option: string, text: string): Place {
 	const limits = { readTimeoutMs: TIMEOUT_MS, writeTimeoutMs: TIMEOUT_MS }
 	if (kind === 'redis-ring') {
 		const nodes = rest.split(',').map(nodeOf)
+		const names = nodes.map(({ name, url }) => name ?? withoutPassword(url)).join(',')
 		return {
 			kind: 'store',
-			name: `redis-ring:${nodes.map(({ name, url }) => name ?? withoutPassword(url)).join(',')}`,
-			open: (partitions) => new ShardedRedisStore({ ...limits, nodes, partitions }),
+			name: `redis-ring:${names}`,
+			open: (partitions) => new ShardedRedisStore({ ...limits, nodes, partitions, name: `ring ${names}` }),
 			settings: (namespace) =>
 				settingsIn(
 					nodes.map(({ url }) => url),
@@ -52,10 +53,11 @@ export function placeOf(option: string, text: string): Place {
 	}
 	if (kind === 'redis-cluster') {
 		const nodes = rest.split(',').map((node) => (/^rediss?:/.test(node) ? node : `redis://${node}`))
+		const names = nodes.map(withoutPassword).join(',')
 		return {
 			kind: 'store',
-			name: `redis-cluster:${nodes.map(withoutPassword).join(',')}`,
-			open: (partitions) => new RedisClusterStore(nodes, { ...limits, partitions }),
+			name: `redis-cluster:${names}`,
+			open: (partitions) => new RedisClusterStore(nodes, { ...limits, partitions, name: `cluster ${names}` }),
 			settings: async (namespace) => {
 				const { Cluster } = await loadIoredis()
 				const cluster = new Cluster(nodes)
@@ -70,7 +72,8 @@ export function placeOf(option: string, text: string): Place {
 	return {
 		kind: 'store',
 		name: withoutPassword(text),
-		open: (partitions) => new RedisStore(text, { ...limits, partitions, name: new URL(text).host }),
+		// With its database: what it is called is what a target remembers of it.
+		open: (partitions) => new RedisStore(text, { ...limits, partitions, name: withoutPassword(text).replace(/^\w+:\/\//, '') }),
 		settings: (namespace) => settingsIn([text], namespace),
 	}
 }

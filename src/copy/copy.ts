@@ -1,6 +1,7 @@
 /** From one store into another, whatever they are: memory, Redis, a ring. */
 import { BadInputError } from '../errors.ts'
 import type { Store } from '../stores/store.ts'
+import { identityOf } from './identity.ts'
 import { type NumbersOptions, numbersOf, opened, type StopSignal, throwIfStopped } from './opened.ts'
 import { type CopyProgress, Tally } from './progress.ts'
 import { Target } from './target.ts'
@@ -29,8 +30,11 @@ export interface CopyReport extends CopyProgress {
  * it had during the copy. Nobody may count in the target before it is through.
  *
  * It can fail or be stopped at any point: the same call then goes on with the first partition of the source that is not through. Numbers are set and
- * visitors united, never added, so that what is copied twice is copied once. A copy that is finished is not made again, but with `overwrite`. The stores may have different numbers of partitions; the settings of both
- * namespaces are those given here. Claims (cooldowns, ids) and the sequences of writers are not copied.
+ * visitors united, never added, so that what is copied twice is copied once. A copy that is finished is not made again, but with `overwrite`. The source
+ * is known again by a mark that is kept beside its settings (a store in memory, by the object), not by the name or the address of its store.
+ *
+ * The stores may have different numbers of partitions; the settings of both namespaces are those given here. Claims (cooldowns, ids) and the sequences of
+ * writers are not copied.
  *
  * Rejects with ERR_TALLYMARK_NOT_EMPTY when the target has numbers that are of no such copy, with MismatchError when a namespace was written with other
  * settings, with StoreUnavailableError when a store does not answer.
@@ -44,7 +48,8 @@ export async function copy(options: CopyOptions): Promise<CopyReport> {
 	return opened(from, namespace, settings, (source) =>
 		opened(to, toNamespace, numbersOf(toNamespace, options), async ({ transfer }) => {
 			const { partitions } = from
-			const target = new Target(transfer, { source: `${from.name}/${namespace}`, partitions, overwrite })
+			const id = await identityOf(source)
+			const target = new Target(transfer, { source: `${from.name}/${namespace}`, id, partitions, overwrite })
 			const done = await target.begin(`${to.name}/${toNamespace}`, to.partitions, settings.clock.now())
 			const tally = new Tally(partitions, onProgress)
 			tally.reach(done)

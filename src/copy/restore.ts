@@ -38,7 +38,7 @@ export async function restore(options: RestoreOptions): Promise<CopyReport> {
 	check.add(first.value)
 	return opened(store, namespace, settingsOf(head, namespace, options), async ({ transfer, settings }) => {
 		const source = `${head.source} as of ${new Date(head.at).toISOString()}`
-		const target = new Target(transfer, { source, partitions: head.partitions, overwrite })
+		const target = new Target(transfer, { source, id: source, partitions: head.partitions, overwrite })
 		const done = await target.begin(`${store.name}/${namespace}`, store.partitions, settings.clock.now())
 		const tally = new Tally(head.partitions, onProgress)
 		tally.reach(done)

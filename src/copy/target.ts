@@ -10,13 +10,16 @@ const RECORDS = 8
 
 interface Note {
 	readonly source: string
+	readonly id: string
 	readonly partitions: number
 	readonly done: number
 }
 
 export interface TargetOptions {
-	/** What is copied, in words that are the same when it is tried again. */
+	/** What is copied, in words. */
 	readonly source: string
+	/** By which it is known when it is tried again: of other numbers it is another one. */
+	readonly id: string
 	/** Partitions of the source. */
 	readonly partitions: number
 	/** What the target has is forgotten first, unless it is a part of the same copy. */
@@ -38,13 +41,14 @@ export class Target {
 	 * the same copy, or to be overwritten. `count`: partitions of the target.
 	 */
 	async begin(name: string, count: number, now: number): Promise<number> {
-		const { source, partitions, overwrite } = this.#options
+		const { source, id, partitions, overwrite } = this.#options
 		const note = parse(await this.#transfer.note())
-		const isSame = note?.source === source && note.partitions === partitions
+		const isSame = note?.id === id && note.partitions === partitions
 		if (isSame && !(overwrite && note.done === partitions)) return note.done
 		if (overwrite) await this.#transfer.clear()
 		else if (await hasNumbers(this.#transfer, count, now)) {
-			const what = note === undefined ? 'numbers' : `a copy of ${note.source}`
+			const other = note?.source === source ? `other numbers by the name of ${source}` : note?.source
+			const what = note === undefined ? 'numbers' : `a copy of ${other}`
 			throw new BadInputError(
 				'ERR_TALLYMARK_NOT_EMPTY',
 				`Expected ${name} to be empty, or to have a part of this copy (of ${source}), got ${what}: take another namespace, or overwrite it`,
@@ -72,8 +76,8 @@ export class Target {
 	}
 
 	async #write(done: number): Promise<void> {
-		const { source, partitions } = this.#options
-		await this.#transfer.note(JSON.stringify({ source, partitions, done } satisfies Note))
+		const { source, id, partitions } = this.#options
+		await this.#transfer.note(JSON.stringify({ source, id, partitions, done } satisfies Note))
 	}
 }
 

@@ -110,6 +110,27 @@ describe('tallymark copy', () => {
 		expect(third.code).toBe(0)
 	})
 
+	it('refuses another source where one was copied to: another database, another ring', async () => {
+		const namespace = fresh()
+		const [one, two] = [`${servers[0]!.url}/1`, `${servers[0]!.url}/2`]
+		await filled(one, namespace, 5)
+		await filled(two, namespace, 7)
+		const to = `--to ${servers[1]!.url} --namespace ${namespace} --no-verify`
+		expect(await run(`--from ${one} ${to}`)).toMatchObject({ code: 0 })
+		const { code, errors } = await run(`--from ${two} ${to}`)
+		expect(code).toBe(1)
+		expect(errors).toContain(`of redis:127.0.0.1:${servers[0]!.port}/2/${namespace}), got a copy of redis:127.0.0.1:${servers[0]!.port}/1/`)
+		const ring = (name: string, url: string) => `redis-ring:${name}=${url}`
+		await run(`--from ${one} --to ${ring('x', `${servers[2]!.url}/1`)} --namespace ${namespace}`)
+		await run(`--from ${two} --to ${ring('y', `${servers[2]!.url}/2`)} --namespace ${namespace}`)
+		const second = `--to ${servers[1]!.url} --namespace ${namespace} --to-namespace ${namespace}-r`
+		expect(await run(`--from ${ring('x', `${servers[2]!.url}/1`)} ${second}`)).toMatchObject({ code: 0 })
+		const other = await run(`--from ${ring('y', `${servers[2]!.url}/2`)} ${second}`)
+		expect(other).toMatchObject({ code: 1, errors: expect.stringContaining('got a copy of redis:ring x/') })
+		const anew = await run(`--from ${ring('y', `${servers[2]!.url}/2`)} ${second} --overwrite`)
+		expect(anew).toMatchObject({ code: 0, out: expect.stringContaining('the same on both sides: 7 keys') })
+	})
+
 	it.each(['backup.tmk', 'backup.tmk.gz'])('into %s, and out of it into a ring', async (name) => {
 		const namespace = fresh()
 		const memory = await filled(servers[0]!.url, namespace, 30)

@@ -3,7 +3,7 @@ import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type CopyProgress, compare, copy, restore, snapshot } from '../../src/copy.ts'
 import { Counter, MemoryStore, pluggedFilter } from '../../src/index.ts'
-import { RedisStore } from '../../src/redis.ts'
+import { RedisStore, ShardedRedisStore } from '../../src/redis.ts'
 import type { Store } from '../../src/stores/store.ts'
 import { FaultyStore } from '../../src/testing.ts'
 import { startOf } from '../../src/time/granularity.ts'
@@ -12,6 +12,7 @@ import { type RedisServer, startRedis } from '../support/redis-server.ts'
 
 let server: RedisServer
 let redis: Redis
+const clients: Redis[] = []
 
 beforeAll(async () => {
 	server = await startRedis()
@@ -20,7 +21,7 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
-	redis.disconnect()
+	for (const client of [redis, ...clients]) client.disconnect()
 	await server.stop()
 })
 
@@ -100,6 +101,72 @@ describe('a target that is not empty', () => {
 })
 
 describe('a copy that was interrupted', () => {
+	/** Copies some of the partitions. */
+	async function begin(from: Store, to: Store, namespace: string): Promise<void> {
+		const stopping = new AbortController()
+		const onProgress = ({ partitionsDone }: CopyProgress) => {
+			if (partitionsDone === Math.floor(from.partitions / 2)) stopping.abort(new Error('enough'))
+		}
+		await expect(copy({ from, to, namespace, onProgress, signal: stopping.signal })).rejects.toThrow('enough')
+	}
+
+	/** Two databases of one server. */
+	function databases(): [Redis, Redis] {
+		const both = [1, 2].map((db) => new Redis({ port: server.port, db })) as [Redis, Redis]
+		clients.push(...both)
+		return both
+	}
+
+	it('goes on from its own source only, whatever the stores are called', async () => {
+		const namespace = fresh()
+		const [one, two] = databases()
+		await filled(new RedisStore(one), namespace)
+		await filled(new RedisStore(two), namespace)
+		for (const to of [new MemoryStore(), new RedisStore(redis)]) {
+			await begin(new RedisStore(one, { name: 'same' }), to, namespace)
+			await expect(copy({ from: new RedisStore(two, { name: 'same' }), to, namespace })).rejects.toMatchObject({
+				code: 'ERR_TALLYMARK_NOT_EMPTY',
+				message: expect.stringContaining(`got a copy of other numbers by the name of redis:same/${namespace}`),
+			})
+			expect(await copy({ from: new RedisStore(one, { name: 'renamed' }), to, namespace })).toMatchObject({ resumed: true })
+			// Nor is it done when the other one is asked for.
+			await expect(copy({ from: new RedisStore(two, { name: 'same' }), to, namespace })).rejects.toThrow('copy of')
+			expect(await copy({ from: new RedisStore(two), to, namespace, overwrite: true })).toMatchObject({ resumed: false, keys: 20 })
+		}
+	})
+
+	it('goes on from its own ring only, with other nodes by then', async () => {
+		const namespace = fresh()
+		const [one, two] = databases()
+		const ring = (...clients: Redis[]) =>
+			new ShardedRedisStore({ partitions: 4, nodes: clients.map((client) => ({ name: `db${client.options.db}`, client })) })
+		await filled(ring(one), namespace)
+		const to = new MemoryStore()
+		await begin(ring(one), to, namespace)
+		expect(await ring(one, two).rebalance({ namespace })).toMatchObject({ moved: 2, failed: [] })
+		expect(await copy({ from: ring(one, two), to, namespace })).toMatchObject({ resumed: true })
+		expect(await compare({ from: ring(one, two), to, namespace })).toMatchObject({ different: 0 })
+		const other = new ShardedRedisStore({ partitions: 4, nodes: [{ name: 'db1', client: redis }] })
+		await filled(other, namespace)
+		await expect(copy({ from: other, to, namespace })).rejects.toMatchObject({ code: 'ERR_TALLYMARK_NOT_EMPTY' })
+		await expect(copy({ from: new MemoryStore({ partitions: 4 }), to, namespace })).rejects.toThrow('copy of redis:ring/')
+	})
+
+	it('does not go on when its source was filled anew', async () => {
+		const namespace = fresh()
+		const [from, to] = [new RedisStore(redis), new MemoryStore()]
+		const memory = new MemoryStore()
+		await filled(memory, namespace)
+		await copy({ from: memory, to: from, namespace })
+		await begin(from, to, namespace)
+		const others = new MemoryStore()
+		await filled(others, namespace, 3)
+		await copy({ from: others, to: from, namespace, overwrite: true })
+		await expect(copy({ from, to, namespace })).rejects.toMatchObject({ code: 'ERR_TALLYMARK_NOT_EMPTY' })
+		await copy({ from, to, namespace, overwrite: true })
+		expect(await topOf(to, namespace)).toEqual(await topOf(others, namespace))
+	})
+
 	it('goes on with the first partition that was not through', async () => {
 		const [from, to, namespace] = [new MemoryStore({ partitions: 8 }), new RedisStore(redis, { partitions: 3 }), fresh()]
 		await filled(from, namespace)

@@ -15,8 +15,9 @@ import { steadyScans } from './steady-scans.ts'
 import type { TrendEpochs } from './trend-epoch.ts'
 import { chunks } from './visitor-form.ts'
 
-/** The field of the settings' hash. */
+/** Fields of the settings' hash. */
 const NOTE = 'copy'
+const IDENTITY = 'identity'
 /** Members in a script. */
 const MEMBERS = 500
 /** Positions in a millisecond: a later copy's are higher than all of an earlier one's. */
@@ -81,6 +82,26 @@ export class RedisTransfer implements StoreTransfer {
 		await this.#writeAll(union)
 	}
 
+	/**
+	 * A mark that the numbers are given when they are copied for the first time. It lies beside them, so that it is the same under every name and address
+	 * that the server has, and goes with them when they are lost, or stored elsewhere. Of a ring each node has it; where they should differ, one is taken.
+	 */
+	async identity(): Promise<string> {
+		await this.#reader.ask(0, [])
+		const field = [this.#keys.meta, IDENTITY] as const
+		const asked = await Promise.allSettled(this.#route.links.map((link) => this.#reader.askLink(link, [command('hget', ...field)])))
+		const marks = asked.flatMap((each) => (each.status === 'fulfilled' ? each.value : [])).filter((mark) => mark !== null)
+		const away = asked.find((each) => each.status === 'rejected')
+		// A node that is away may have it.
+		if (marks.length === 0 && away !== undefined) throw away.reason
+		const mark = marks.map(String).sort()[0] ?? globalThis.crypto.randomUUID()
+		const there = this.#route.links.filter((_, i) => asked[i]!.status === 'fulfilled')
+		const given = await Promise.all(
+			there.map((link) => this.#reader.askLink(link, [command('hsetnx', ...field, mark), command('hget', ...field)])),
+		)
+		return given.map(([, kept]) => String(kept)).sort()[0]!
+	}
+
 	async clear(): Promise<void> {
 		for (let partition = 0; partition < this.#reader.partitions; partition++) {
 			const { ask } = this.#inside(partition)
@@ -91,6 +112,8 @@ export class RedisTransfer implements StoreTransfer {
 				await this.#write(partition, commands)
 			}
 		}
+		// What comes after them are other numbers: nobody may go on with a copy of these.
+		await Promise.all(this.#route.links.map((link) => this.#reader.askLink(link, [command('hdel', this.#keys.meta, IDENTITY)])))
 	}
 
 	/** Every server keeps it. Where one has an older one, less is known to be done: that does no harm. */
