@@ -38,8 +38,8 @@ const LOOKUPS = 8
 const LONGEST_PIECE = 2_000
 /** ... and in all the pieces that are asked for at the same time. */
 const ALL_PIECES = 32_000
-/** With a prefix, what is read from the top before a set is scanned: this part of it. */
-const PART_FROM_TOP = 1 / 64
+/** With a prefix, a set is scanned as soon as it is not more than so many times as large as what was read from its top. */
+const TIMES_THE_TOP = 64
 
 /** How many elements each piece of a scan may have when so many are read at the same time. */
 export function pieceOf(scans: number): number {
@@ -70,11 +70,13 @@ export async function rank(sets: readonly RankedSet[], { limit, prefix }: RankQu
 	)
 	if (sorted.length === 0) return highest(hashed, limit)
 	const sums = new Map<string, number>()
-	let size = 0
 	for (let page = Math.min(LONGEST_PAGE, Math.max(limit + 1, FIRST_PAGE)); ; page = Math.min(LONGEST_PAGE, page * 2)) {
 		const open = sorted.filter(({ bound }) => bound > 0)
-		const counts = prefix !== '' && size === 0 ? sorted.map(({ key }) => command('zcard', key)) : []
-		const replies = await ask([...open.map(({ key, read }) => command('zrange', key, read, read + page - 1, 'WITHSCORES')), ...counts])
+		const pages = open.map(({ key, read }) => command('zrange', key, read, read + page - 1, 'WITHSCORES'))
+		// Whether there is anything that far down.
+		const depths =
+			prefix === '' ? [] : open.map(({ key, read }) => command('zrange', key, TIMES_THE_TOP * (read + page), TIMES_THE_TOP * (read + page)))
+		const replies = await ask([...pages, ...depths])
 		const fresh = new Set<string>()
 		for (const [i, set] of open.entries())
 			for (const name of take(set, pairs(replies[i]), page)) if (name.startsWith(prefix) && !sums.has(name)) fresh.add(name)
@@ -88,10 +90,8 @@ export async function rank(sets: readonly RankedSet[], { limit, prefix }: RankQu
 			best = highest(sums, limit)
 		}
 		if (isFinal(best, limit, sorted)) return best
-		if (prefix === '') continue
-		size += replies.slice(open.length).reduce((all: number, count) => all + Number(count), 0)
-		const read = sorted.reduce((all, set) => all + set.read, 0)
-		if (read >= size * PART_FROM_TOP) return highest(await readWhole(sorted, prefix, ask, partitions, hashed), limit)
+		const isSmall = depths.length > 0 && replies.slice(pages.length).every((deep) => (deep as readonly unknown[]).length === 0)
+		if (isSmall) return highest(await readWhole(sorted, prefix, ask, partitions, hashed), limit)
 	}
 }
 

@@ -27,7 +27,6 @@ class Server {
 			if (content.size > 0)
 				members.push(['*', -[...content.values()].reduce((sum, value) => sum + value, 0)], ['#writer', 7], ['=deleted', 0.5])
 			const sorted = members.sort(([a, x], [b, y]) => x - y || compareCodePoints(a, b))
-			if (name === 'zcard') return sorted.length
 			if (name === 'zrange') return sorted.slice(Number(args[0]), Number(args[1]) + 1).flat()
 			if (name === 'zmscore') return args.map((member) => new Map(sorted).get(String(member)) ?? null)
 			if (name !== 'zscan' && name !== 'hscan') throw new Error(`No ${name} here`)
@@ -139,12 +138,12 @@ describe('a ranking', () => {
 		const asked = async (prefix: string) => {
 			server.asked.length = 0
 			const ranked = await rank([sorted('set')], { limit: 10, prefix }, server.ask, 1)
-			return [ranked.length, ...new Set(server.asked.flat().map(({ name }) => name))]
+			return [ranked.length, [...new Set(server.asked.flat().map(({ name }) => name))].join()]
 		}
-		expect(await asked('/page/1')).toEqual([10, 'zrange', 'zcard'])
-		expect(await asked('/rare')).toEqual([1, 'zrange', 'zcard', 'zscan'])
+		expect(await asked('/page/1')).toEqual([10, 'zrange'])
+		expect(await asked('/rare')).toEqual([1, 'zrange,zscan'])
 		const pages = server.asked.flat().filter(({ name }) => name === 'zrange')
-		expect(pages.length).toBeLessThan(8)
+		expect(pages.length).toBeLessThan(13)
 		for (const { name, args } of server.asked.flat()) if (name === 'zscan') expect(Number(args.at(-1))).toBeLessThanOrEqual(2_000)
 	})
 
