@@ -1,4 +1,4 @@
-/** The counters of the server: pages, and those that clients make and name. One store, two namespaces. */
+/** The counters of the server: pages, those that clients make and name, and what became of these. One store, a namespace for each. */
 import { type CloseReport, Counter, type Store, type TallymarkError } from '../../src/index.ts'
 
 export interface Counting {
@@ -6,6 +6,8 @@ export interface Counting {
 	readonly pages: Counter
 	/** `/counters`: stored before the answer, read from the store each time, for a client acts on the number it gets. */
 	readonly named: Counter
+	/** How often counters were deleted, by groups of their names. */
+	readonly deleted: Counter
 }
 
 export interface CountingOptions {
@@ -19,15 +21,20 @@ export interface CountingOptions {
 const mostNamed = 10_000
 
 export function openCounting({ store, maxPages = 100_000, onError }: CountingOptions = {}): Counting {
+	const exact = { store, onError, batch: false, cache: false, uniques: false } as const
 	return {
 		// Visitors per minute and hour too: /analytics tells them for every bucket.
 		pages: new Counter({ store, onError, maxKeys: maxPages, uniquesPer: ['total', 'minute', 'hour', 'day'] }),
-		named: new Counter({ store, onError, namespace: 'tm.counters', maxKeys: mostNamed, batch: false, cache: false, uniques: false }),
+		named: new Counter({ ...exact, namespace: 'tm.counters', maxKeys: mostNamed }),
+		deleted: new Counter({ ...exact, namespace: 'tm.counters.deleted' }),
 	}
 }
 
 /** Stores what waits and lets go of the store. */
-export async function closeCounting({ pages, named }: Counting, timeoutMs: number): Promise<CloseReport> {
-	const [first, second] = await Promise.all([pages.close({ timeoutMs }), named.close({ timeoutMs })])
-	return { stored: first.stored + second.stored, unstored: first.unstored + second.unstored }
+export async function closeCounting({ pages, named, deleted }: Counting, timeoutMs: number): Promise<CloseReport> {
+	const reports = await Promise.all([pages, named, deleted].map((counter) => counter.close({ timeoutMs })))
+	return {
+		stored: reports.reduce((sum, { stored }) => sum + stored, 0),
+		unstored: reports.reduce((sum, { unstored }) => sum + unstored, 0),
+	}
 }

@@ -2,6 +2,30 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { MemoryStore, type Store, type StoreSession } from '../../src/index.ts'
 import { servedApp, told } from './support/app.ts'
 
+/** A store that answers all who wait together: whoever looks whether a counter exists has looked before the first of them writes. */
+function storeThatWaits(): Store {
+	const waiting: (() => void)[] = []
+	const answer = setInterval(() => {
+		for (const resolve of waiting.splice(0)) resolve()
+	}, 20)
+	onTestFinished(() => clearInterval(answer))
+	const memory = new MemoryStore()
+	return {
+		name: 'slow',
+		partitions: memory.partitions,
+		open(settings) {
+			const session: StoreSession = memory.open(settings)
+			const hits = session.hits.bind(session)
+			session.hits = async (query) => {
+				const reading = await hits(query)
+				await new Promise<void>((resolve) => waiting.push(resolve))
+				return reading
+			}
+			return session
+		},
+	}
+}
+
 describe('named counters', () => {
 	it('are made at 0, read, incremented, listed and deleted', async () => {
 		const { send, get, ask } = await servedApp()
@@ -30,27 +54,7 @@ describe('named counters', () => {
 	})
 
 	it('are made by one of many who make the same at the same time', async () => {
-		// A store that answers all who wait together: whoever looks whether the counter exists has looked before the first of them makes it.
-		const waiting: (() => void)[] = []
-		const answer = setInterval(() => {
-			for (const resolve of waiting.splice(0)) resolve()
-		}, 20)
-		onTestFinished(() => clearInterval(answer))
-		const memory = new MemoryStore()
-		const store: Store = {
-			name: 'slow',
-			partitions: memory.partitions,
-			open(settings) {
-				const session: StoreSession = memory.open(settings)
-				const hits = session.hits.bind(session)
-				session.hits = async (query) => {
-					await new Promise<void>((resolve) => waiting.push(resolve))
-					return hits(query)
-				}
-				return session
-			},
-		}
-		const { send } = await servedApp({ counts: { store } })
+		const { send } = await servedApp({ counts: { store: storeThatWaits() } })
 		const statuses = await Promise.all(Array.from({ length: 20 }, async () => (await send('/counters/race')).status))
 		expect(statuses.sort()).toEqual([201, ...Array<number>(19).fill(409)])
 	})
@@ -62,6 +66,38 @@ describe('named counters', () => {
 		await send('/counters/a', undefined, 'DELETE')
 		expect(await send('/counters/a')).toMatchObject({ status: 201 })
 		expect(await get('/counters/a')).toEqual({ name: 'a', counter: 0 })
+	})
+
+	it('begin at 0 also when they were incremented while they were deleted', async () => {
+		const { send, get } = await servedApp({ counts: { store: storeThatWaits() } })
+		for (let round = 0; round < 5; round++) {
+			expect(await send('/counters/a')).toMatchObject({ status: 201 })
+			const puts = Array.from({ length: 3 }, () => send('/counters/a', undefined, 'PUT'))
+			const [gone, ...answers] = await Promise.all([send('/counters/a', undefined, 'DELETE'), ...puts])
+			expect(gone.status).toBe(204)
+			for (const { status } of answers) expect([200, 404]).toContain(status)
+			expect(await send('/counters/a')).toMatchObject({ status: 201 })
+			expect(await get('/counters/a')).toEqual({ name: 'a', counter: 0 })
+			await send('/counters/a', undefined, 'DELETE')
+		}
+	})
+
+	it('begin at 0 whatever another process has left under their name', async () => {
+		const { send, get, counting } = await servedApp()
+		await counting.named.hit('a', { by: 7 })
+		expect(await send('/counters/a')).toMatchObject({ status: 201 })
+		expect(await get('/counters/a')).toEqual({ name: 'a', counter: 0 })
+		expect(await send('/counters/a', undefined, 'PUT')).toMatchObject({ json: { counter: 1 } })
+	})
+
+	it('that find no room are 507, and made when there is', async () => {
+		const { send, ask, counting } = await servedApp()
+		for (let at = 0; at < 10_000; at++) void counting.named.hit(`n${at}`, { lane: 'own' })
+		await counting.named.flush()
+		for (let again = 0; again < 2; again++) expect(told(await ask('/counters/a', { method: 'POST' }))).toEqual([507, 'ERR_TOO_MANY'])
+		expect(told(await ask('/counters/a'))).toEqual([404, 'ERR_NOT_FOUND'])
+		await send('/counters/n0', undefined, 'DELETE')
+		expect(await send('/counters/a')).toMatchObject({ status: 201 })
 	})
 
 	it('do not come into being by reading, incrementing or deleting them', async () => {
@@ -89,6 +125,34 @@ describe('named counters', () => {
 		expect(await send('/counters/b', undefined, 'PUT', key)).toMatchObject({ json: { counter: 1 } })
 		expect(await send('/counters/a', undefined, 'PUT', { 'idempotency-key': 'request-2' })).toMatchObject({ json: { counter: 2 } })
 		expect(await get('/counters/a')).toEqual({ name: 'a', counter: 2 })
+	})
+
+	it('are told apart by their Idempotency-Keys, however names and keys are cut', async () => {
+		const { send } = await servedApp()
+		for (const [name, key] of [
+			['a b', 'c'],
+			['a', 'b c'],
+			['a b c', 'd'],
+			['1', '1a'],
+			['11', 'a'],
+		] as const) {
+			await send(`/counters/${encodeURIComponent(name)}`)
+			const put = () => send(`/counters/${encodeURIComponent(name)}`, undefined, 'PUT', { 'idempotency-key': key })
+			expect([name, key, await put()]).toMatchObject([name, key, { status: 200, json: { counter: 1 } }])
+			expect([name, key, await put()]).toMatchObject([name, key, { status: 200, json: { counter: 1 } }])
+		}
+	})
+
+	it('that are made again know no Idempotency-Key of the ones before', async () => {
+		const { send } = await servedApp()
+		for (let round = 0; round < 3; round++) {
+			await send('/counters/a')
+			for (let i = 0; i < 2; i++) {
+				const put = await send('/counters/a', undefined, 'PUT', { 'idempotency-key': 'request-1' })
+				expect(put).toMatchObject({ status: 200, json: { counter: 1 } })
+			}
+			await send('/counters/a', undefined, 'DELETE')
+		}
 	})
 
 	it('have any name, and say where they are', async () => {

@@ -54,6 +54,26 @@ describe('the example server on Redis', () => {
 		expect(JSON.parse((await ask(port, '/stats')).body)).toMatchObject({ views: 4, unique_visitors: 1 })
 	})
 
+	it('one of two processes makes a counter that both are asked for, and again after it was deleted', async () => {
+		const redis = await startRedis()
+		onTestFinished(() => redis.stop())
+		const servers = await Promise.all([exampleServer({ REDIS_URL: redis.url }), exampleServer({ REDIS_URL: redis.url })])
+		const at = (server: number, method: string, name: string) => ask(servers[server % 2]!.port, `/counters/${name}`, { method })
+		for (let race = 0; race < 15; race++) {
+			const name = `race-${race % 5}`
+			const made = await Promise.all([0, 1, 0, 1].map((server) => at(server, 'POST', name)))
+			expect([race, made.map(({ status }) => status).sort()]).toEqual([race, [201, 409, 409, 409]])
+			await Promise.all([0, 1, 2].map((server) => at(server, 'PUT', name)))
+			expect(JSON.parse((await at(race, 'GET', name)).body)).toEqual({ name, counter: 3 })
+			// Incremented while it is deleted: the next one begins at 0 nevertheless.
+			await Promise.all([at(race, 'DELETE', name), at(race + 1, 'PUT', name)])
+			expect((await at(race, 'GET', name)).status).toBe(404)
+			expect((await at(race + 1, 'POST', name)).status).toBe(201)
+			expect(JSON.parse((await at(race, 'GET', name)).body)).toEqual({ name, counter: 0 })
+			expect((await at(race, 'DELETE', name)).status).toBe(204)
+		}
+	}, 60_000)
+
 	it('goes on counting while Redis is away, says so, and stores all of it when Redis is back', async () => {
 		const dir = mkdtempSync(join(tmpdir(), 'tallymark-example-'))
 		onTestFinished(() => rmSync(dir, { recursive: true, force: true }))

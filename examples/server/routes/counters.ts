@@ -1,12 +1,16 @@
 /**
  * Counters that clients make and name, apart from the pages: `/counters`.
  *
- * That a counter exists is a hit in its lane 'own', its number is in the lane 'human'. So making one never writes the number: two processes that make
- * the same counter at the same moment lose no increment by it, and a counter that was never incremented is there, with 0.
+ * That a counter exists are hits in its lane 'own', its number is in the lane 'human', so that one that was never incremented is there, with 0. The hits
+ * in 'own' say how often a counter of its name had been deleted before it, and one more: each counter that ever had the name is told from the others.
+ *
+ * One process of those that make the same counter at the same time makes it, for the hit has an id, which counts once: the name and that number, which
+ * only a deletion changes.
  */
+import { createHash } from 'node:crypto'
 import { Router } from 'express'
 import { z } from 'zod'
-import { type Counter, otherKey } from '../../../src/index.ts'
+import { otherKey } from '../../../src/index.ts'
 import { type Operation, serve } from '../api/operation.ts'
 import { count, whole } from '../api/schemas.ts'
 import type { Counting } from '../counting.ts'
@@ -63,12 +67,10 @@ const increment = {
 	writes: true,
 	params,
 	headers: z.object({
-		'idempotency-key': z
-			.string()
-			.min(1)
-			.max(256)
-			.optional()
-			.meta({ description: 'The same key twice increments once, within a day: a request without an answer can be sent again.' }),
+		'idempotency-key': z.string().min(1).max(256).optional().meta({
+			description:
+				'The same key twice increments a counter once, within a day: a request without an answer can be sent again. A counter that is made again after it was deleted is another one.',
+		}),
 	}),
 	body: z.object({ by: z.int().min(1).max(1_000_000_000).default(1) }).optional(),
 	bodyOptional: true,
@@ -87,13 +89,19 @@ const remove = {
 
 export const counterOperations = [list, create, read, increment, remove]
 
-export function counters({ named }: Counting): Router {
+export function counters({ named, deleted }: Counting): Router {
 	const router = Router()
-	const inTurn = turns()
-	const existing = async (name: string) => {
-		if (!(await exists(named, name))) throw new HttpError(404, 'ERR_NOT_FOUND', `There is no counter ${name}`)
-	}
+	const turns = new Turns()
 	const state = async (name: string) => ({ name, counter: await named.count(name) })
+
+	/** 0: there is no such counter. Otherwise which of those that had the name it is. */
+	const made = async (name: string): Promise<number> => (name === otherKey ? 0 : named.lane('own').count(name))
+	const existing = async (name: string): Promise<number> => {
+		const which = await made(name)
+		if (which === 0) throw new HttpError(404, 'ERR_NOT_FOUND', `There is no counter ${name}`)
+		return which
+	}
+	const exists = (name: string) => new HttpError(409, 'ERR_EXISTS', `There is a counter ${name} already`)
 
 	serve(router, list, async ({ query: { limit, cursor }, response }) => {
 		const page = await named.lane('own').list({ limit, ...(cursor !== undefined && { cursor }) })
@@ -103,11 +111,19 @@ export function counters({ named }: Counting): Router {
 
 	serve(router, create, async ({ params: { name }, response }) => {
 		if (name === otherKey) throw new HttpError(409, 'ERR_EXISTS', `The name ${otherKey} is taken`)
-		await inTurn(name, async () => {
-			if (await exists(named, name)) throw new HttpError(409, 'ERR_EXISTS', `There is a counter ${name} already`)
-			const receipt = await named.hit(name, { lane: 'own' })
+		await turns.alone(name, async () => {
+			if ((await made(name)) > 0) throw exists(name)
+			const [before, left] = await Promise.all([deleted.count(groupOf(name)), named.count(name)])
+			const receipt = await named.hit(name, { lane: 'own', by: before + 1, id: `made:${before}:${name}` })
+			if (!receipt.counted && receipt.reason === 'duplicate') throw exists(name)
 			assertCounted(receipt)
-			if (receipt.key !== name) throw new HttpError(507, 'ERR_TOO_MANY', 'There are as many counters as this server keeps')
+			if (receipt.key !== name) {
+				// Its id is used up; later there may be room.
+				await deleted.hit(groupOf(name))
+				throw new HttpError(507, 'ERR_TOO_MANY', 'There are as many counters as this server keeps')
+			}
+			// Of an increment in another process, while the counter of that name before it was deleted.
+			if (left > 0) await named.set(name, 0)
 		})
 		response
 			.status(201)
@@ -121,34 +137,58 @@ export function counters({ named }: Counting): Router {
 	})
 
 	serve(router, increment, async ({ params: { name }, body, headers, response }) => {
-		await existing(name)
-		const key = headers['idempotency-key']
-		const receipt = await named.hit(name, { by: body?.by ?? 1, id: key && `${name} ${key}` })
-		if (receipt.counted || receipt.reason !== 'duplicate') assertCounted(receipt)
-		response.json(await state(name))
+		const after = await turns.together(name, async () => {
+			const which = await existing(name)
+			const key = headers['idempotency-key']
+			// With its length, no other name and key read the same.
+			const id = key && `put:${which}:${name.length}:${name}${key}`
+			const receipt = await named.hit(name, { by: body?.by ?? 1, id })
+			if (receipt.counted || receipt.reason !== 'duplicate') assertCounted(receipt)
+			return state(name)
+		})
+		response.json(after)
 	})
 
 	serve(router, remove, async ({ params: { name }, response }) => {
-		await inTurn(name, () => named.delete(name))
+		await turns.alone(name, async () => {
+			// First, so that whoever makes it again finds the number changed, whatever happens in between.
+			if ((await made(name)) > 0) await deleted.hit(groupOf(name))
+			await named.delete(name)
+		})
 		response.status(204).end()
 	})
 	return router
 }
 
-async function exists(named: Counter, name: string): Promise<boolean> {
-	return name !== otherKey && (await named.lane('own').count(name)) > 0
+/** What deletions are counted under: names without end would be keys without end, and to whoever makes a counter others' deletions do not matter. */
+function groupOf(name: string): string {
+	return createHash('sha256').update(name).digest('hex').slice(0, 3)
 }
 
-/** Runs what is asked under one name one after the other: between looking whether a counter exists and making it, nobody else may. */
-function turns(): <T>(name: string, turn: () => Promise<T>) => Promise<T> {
-	const last = new Map<string, Promise<unknown>>()
-	return (name, turn) => {
-		const mine = (last.get(name) ?? Promise.resolve()).then(turn, turn)
-		last.set(name, mine)
-		const done = () => {
-			if (last.get(name) === mine) last.delete(name)
-		}
-		mine.then(done, done)
+/** Who looks at a counter and then writes it, under its name: some together, as increments are, or alone. */
+class Turns {
+	readonly #lines = new Map<string, { alone: Promise<unknown>; all: Promise<unknown> }>()
+
+	/** After all who came before; whoever comes later waits. */
+	alone<T>(name: string, turn: () => Promise<T>): Promise<T> {
+		const mine = (this.#lines.get(name)?.all ?? Promise.resolve()).then(turn, turn)
+		this.#line(name, mine, mine)
 		return mine
+	}
+
+	/** After those before who are alone, beside the others. */
+	together<T>(name: string, turn: () => Promise<T>): Promise<T> {
+		const { alone, all } = this.#lines.get(name) ?? { alone: Promise.resolve(), all: Promise.resolve() }
+		const mine = alone.then(turn, turn)
+		this.#line(name, alone, Promise.allSettled([all, mine]))
+		return mine
+	}
+
+	#line(name: string, alone: Promise<unknown>, all: Promise<unknown>): void {
+		this.#lines.set(name, { alone, all })
+		const done = () => {
+			if (this.#lines.get(name)?.all === all) this.#lines.delete(name)
+		}
+		all.then(done, done)
 	}
 }
