@@ -1,6 +1,6 @@
 /** `tallymark copy`: numbers from one place to another, or into a file and back. */
 import { createReadStream, createWriteStream } from 'node:fs'
-import { rename, stat } from 'node:fs/promises'
+import { rename, rm, stat } from 'node:fs/promises'
 import { pipeline } from 'node:stream/promises'
 import { parseArgs } from 'node:util'
 import { createGunzip, createGzip } from 'node:zlib'
@@ -20,7 +20,8 @@ import { type Place, placeOf, places, type StorePlace } from './place.ts'
 export const help = `tallymark copy --from PLACE --to PLACE [options]
 
   Copies hits, visitors and trends. The settings are read from the source; nobody may count in the target meanwhile.
-  Interrupted, the same command goes on. Exact when nobody counts in the source; otherwise each number is one that it had.
+  Interrupted, the same command goes on; into a file it begins anew. Exact when nobody counts in the source; otherwise each
+  number is one that it had.
 
 PLACE is one of
 ${places.replaceAll(/^/gm, '  ')}
@@ -62,6 +63,7 @@ interface Task {
 export async function copyCommand(argv: readonly string[], io: Io): Promise<number> {
 	const stop = new AbortController()
 	const forget = io.onInterrupt(() => stop.abort())
+	let interrupted = 'Interrupted: the same command goes on'
 	try {
 		const { values } = parseArgs({ args: [...argv], options })
 		if (values.help) {
@@ -80,10 +82,12 @@ export async function copyCommand(argv: readonly string[], io: Io): Promise<numb
 			signal: stop.signal,
 			io,
 		}
-		return await run(placeOf('from', values.from), placeOf('to', values.to), task)
+		const [from, to] = [placeOf('from', values.from), placeOf('to', values.to)]
+		if (to.kind === 'file') interrupted = 'Interrupted: nothing is saved, and the same command begins anew'
+		return await run(from, to, task)
 	} catch (error) {
 		if (stop.signal.aborted) {
-			io.complain('Interrupted: the same command goes on')
+			io.complain(interrupted)
 			return INTERRUPTED
 		}
 		const isOurs = isTallymarkError(error) || (error as { code?: unknown } | undefined)?.code !== undefined
@@ -128,8 +132,13 @@ async function toFile(store: Store, numbers: NumbersOptions, path: string, { nam
 	})
 	const part = `${path}.part`
 	const file = createWriteStream(part)
-	await (path.endsWith('.gz') ? pipeline(bytes, createGzip({ level: 4 }), file) : pipeline(bytes, file))
-	await rename(part, path)
+	try {
+		await (path.endsWith('.gz') ? pipeline(bytes, createGzip({ level: 4 }), file) : pipeline(bytes, file))
+		await rename(part, path)
+	} catch (error) {
+		await rm(part, { force: true })
+		throw error
+	}
 	const { size } = await stat(path)
 	io.print(`saved ${numbersIn(last!)} in ${seconds(performance.now() - begun)} s: ${path}, ${megabytes(size)}`)
 	return OK
@@ -137,13 +146,15 @@ async function toFile(store: Store, numbers: NumbersOptions, path: string, { nam
 
 async function fromFile(path: string, to: StorePlace, task: Task): Promise<number> {
 	const { io, toNamespace: namespace, overwrite, signal } = task
-	const { size } = await stat(path)
-	const file = createReadStream(path)
-	const show = progressTo(io, 'restored', () => file.bytesRead / size)
+	// Told before a target is asked for.
+	await stat(path)
 	const store = await openTarget(to, task)
+	const file = createReadStream(path)
 	const chunks = path.endsWith('.gz') ? file.pipe(createGunzip()) : file
 	file.on('error', (error) => chunks.destroy(error))
-	tell(io, `${path} to ${to.name}`, await restore({ store, snapshot: chunks, namespace, overwrite, signal, onProgress: show }))
+	// By its partitions: the file is read ahead.
+	const onProgress = progressTo(io, 'restored')
+	tell(io, `${path} to ${to.name}`, await restore({ store, snapshot: chunks, namespace, overwrite, signal, onProgress }))
 	return OK
 }
 
@@ -159,14 +170,14 @@ function numbersOf({ uniques, uniquesPer, retention, trendHalfLifeMs }: StoredSe
 	return { uniques: tracker, uniquesPer, retention, trendHalfLifeMs }
 }
 
-function progressTo(io: Io, done: string, share?: () => number): (progress: CopyProgress) => void {
+function progressTo(io: Io, done: string): (progress: CopyProgress) => void {
 	const begun = performance.now()
 	/** What an earlier run did is not this one's pace. */
 	let before: number | undefined
 	return (progress) => {
 		before ??= progress.partitionsDone
 		const whole = progress.partitions - before
-		const part = share?.() ?? (whole === 0 ? 1 : (progress.partitionsDone - before) / whole)
+		const part = whole === 0 ? 1 : (progress.partitionsDone - before) / whole
 		const elapsed = performance.now() - begun
 		const left = part > 0 && part < 1 ? `, ${seconds((elapsed / part) * (1 - part))} s left` : ''
 		const bar = '#'.repeat(Math.round(part * 20)).padEnd(20, '.')

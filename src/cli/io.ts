@@ -6,7 +6,7 @@ export interface Io {
 	print(line: string): void
 	/** A line on standard error. */
 	complain(line: string): void
-	/** How far it has come: on a terminal in place, otherwise a line now and then. The next `print` begins a line of its own. */
+	/** How far it has come: on a terminal in place, otherwise a line now and then. What came last is shown before anything else is printed. */
 	progress(line: string): void
 	/** Calls `act` on Ctrl-C or SIGTERM; answers how to stop that. */
 	onInterrupt(act: () => void): () => void
@@ -20,9 +20,25 @@ export function processIo(): Io {
 	const { stdout, stderr } = process
 	let open = false
 	let toldAt = Number.NEGATIVE_INFINITY
+	/** What came too soon after another one. */
+	let untold: string | undefined
+	const tell = (line: string) => {
+		untold = undefined
+		if (!stderr.isTTY) {
+			stderr.write(`${line}\n`)
+			return
+		}
+		cursorTo(stderr, 0)
+		clearLine(stderr, 0)
+		stderr.write(line.slice(0, stderr.columns - 1))
+		open = true
+	}
 	const close = () => {
+		if (untold !== undefined) tell(untold)
 		if (open) stderr.write('\n')
 		open = false
+		// What begins now is another task.
+		toldAt = Number.NEGATIVE_INFINITY
 	}
 	return {
 		print(line) {
@@ -35,16 +51,12 @@ export function processIo(): Io {
 		},
 		progress(line) {
 			const now = performance.now()
-			if (now - toldAt < (stderr.isTTY ? TERMINAL_MS : LOG_MS)) return
-			toldAt = now
-			if (!stderr.isTTY) {
-				stderr.write(`${line}\n`)
+			if (now - toldAt < (stderr.isTTY ? TERMINAL_MS : LOG_MS)) {
+				untold = line
 				return
 			}
-			cursorTo(stderr, 0)
-			clearLine(stderr, 0)
-			stderr.write(line.slice(0, stderr.columns - 1))
-			open = true
+			toldAt = now
+			tell(line)
 		},
 		onInterrupt(act) {
 			process.once('SIGINT', act)

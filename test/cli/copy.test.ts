@@ -158,6 +158,42 @@ describe('tallymark copy', () => {
 		expect(back).toMatchObject({ code: 0, out: expect.stringContaining('the same on both sides: 30 keys') })
 	})
 
+	it('into a file leaves none when it is interrupted, and begins anew', async () => {
+		const namespace = fresh()
+		await filled(servers[0]!.url, namespace, 30)
+		const file = join(folder, 'interrupted.tmk.gz')
+		const line = `--from ${servers[0]!.url} --to file:${file} --namespace ${namespace}`
+		const first = await run(line, (progress, interrupt) => {
+			if (progress.includes('saved 9/16')) interrupt()
+		})
+		expect(first).toMatchObject({ code: 130, errors: 'Interrupted: nothing is saved, and the same command begins anew' })
+		expect([existsSync(file), existsSync(`${file}.part`)]).toEqual([false, false])
+		const second = await run(line)
+		expect(second.progress[0]).toContain(' saved 0/16 ')
+		expect(second).toMatchObject({ code: 0, out: expect.stringContaining('saved 30 keys') })
+		expect((await run('--help')).out).toContain('into a file it begins anew')
+	})
+
+	it('out of a file is no further than what has been restored, and goes on where it was interrupted', async () => {
+		const namespace = fresh()
+		await filled(servers[0]!.url, namespace, 30)
+		const file = join(folder, 'small.tmk')
+		await run(`--from ${servers[0]!.url} --to file:${file} --namespace ${namespace}`)
+		const line = `--from file:${file} --to ${servers[1]!.url} --to-namespace ${namespace}`
+		const first = await run(line, (progress, interrupt) => {
+			if (progress.includes('restored 12/16')) interrupt()
+		})
+		expect(first).toMatchObject({ code: 130, errors: 'Interrupted: the same command goes on' })
+		for (const progress of first.progress) {
+			const [, bar, done] = /^\[(#*)\.*\] restored (\d+)\/16 /.exec(progress)!
+			expect(bar!.length).toBe(Math.round((Number(done) / 16) * 20))
+		}
+		const second = await run(line)
+		expect(second.progress[0]).toContain('restored 12/16')
+		expect(second.progress.at(-1)).toMatch(/^\[#{20}\] restored 16\/16 /)
+		expect(second).toMatchObject({ code: 0, out: expect.stringContaining('the rest of an interrupted copy') })
+	})
+
 	it('refuses a file that is cut', async () => {
 		const namespace = fresh()
 		await filled(servers[0]!.url, namespace, 30)
