@@ -3,6 +3,7 @@
 import type { Kind, Plan } from './plan.ts'
 import type { CountedLevel } from './recount.ts'
 import { levels } from './recount.ts'
+import { ringNodes } from './ring-plan.ts'
 import { runSchedule, type ScheduleResult } from './schedule.ts'
 import type { Target } from './target.ts'
 import { bundleWriter } from './writer-process.ts'
@@ -30,16 +31,19 @@ export class Totals {
 	compared = 0
 	retries = 0
 	duplicates = 0
+	/** Partitions of a ring that moved. */
+	moves = 0
 	/** Lost with a report, which only a wiped server may cause. */
 	reported = 0
 	readonly levels = Object.fromEntries(levels.map((level) => [level, { lost: 0, doubled: 0 }])) as Record<CountedLevel, Counts>
 
-	add({ plan, recount, hits, retries, duplicates, complaints }: ScheduleResult): void {
+	add({ plan, recount, hits, retries, duplicates, moves, complaints }: ScheduleResult): void {
 		this.schedules += 1
 		this.faults += plan.faults.length
 		this.hits += hits
 		this.retries += retries
 		this.duplicates += duplicates
+		this.moves += moves
 		if (complaints.length > 0) this.bad += 1
 		if (recount === undefined) return
 		this.compared += recount.compared
@@ -101,6 +105,11 @@ export async function runCampaign({ target, plans, parallel, onResult }: Campaig
 export function describe({ plan, complaints }: ScheduleResult): string {
 	const { seed, partitions, uniques, fsync, maxWaitMs, timeoutMs, faults } = plan
 	const settings = `partitions ${partitions}, uniques ${uniques}, fsync ${fsync}, maxWaitMs ${maxWaitMs}, timeoutMs ${timeoutMs}`
-	const happened = faults.map(({ kind, atMs, forMs, times }) => `${kind} at ${atMs} ms for ${forMs} ms x${times}`).join('; ')
+	const happened = faults
+		.map(({ kind, atMs, forMs, times, node }) => {
+			const where = node === undefined ? '' : ` of ${ringNodes[node]}`
+			return `${kind}${where} at ${atMs} ms for ${forMs} ms x${times}`
+		})
+		.join('; ')
 	return [`schedule ${seed}: ${settings}`, `  ${happened}`, ...complaints.map((complaint) => `  - ${complaint}`)].join('\n')
 }

@@ -1,5 +1,5 @@
 /** Makes a fault happen. Each resolves when it is over, and what it did is undone. */
-import type { ClusterKind, Fault, Kind, LinkKind } from './plan.ts'
+import type { ClusterKind, Fault, Kind, LinkKind, RingKind } from './plan.ts'
 import type { ServerControl } from './server-control.ts'
 import type { Mishap, TcpProxy } from './tcp-proxy.ts'
 
@@ -7,6 +7,8 @@ export interface Stage {
 	readonly proxy: TcpProxy
 	readonly server: ServerControl
 	readonly killWriter: () => Promise<void>
+	/** What was written longer ago is on the disk: a torn file still has it. Without it, even the last word of an idle server is torn. */
+	readonly syncedMs?: number
 }
 
 type PerformOnLink = (proxy: TcpProxy, fault: Fault) => Promise<void>
@@ -67,7 +69,7 @@ const onLink: Record<LinkKind, PerformOnLink> = {
 	partialReply: trap('partialReply'),
 }
 
-const atServer: Record<Exclude<Kind, LinkKind | ClusterKind>, Perform> = {
+const atServer: Record<Exclude<Kind, LinkKind | ClusterKind | RingKind>, Perform> = {
 	pause: async ({ server }, { forMs }) => {
 		server.pause()
 		await wait(forMs)
@@ -83,7 +85,7 @@ const atServer: Record<Exclude<Kind, LinkKind | ClusterKind>, Perform> = {
 	torn: async (stage, { forMs, share, times }) => {
 		await stage.server.kill()
 		await down(stage, async () => {
-			await stage.server.tear(backMs(share), 1 + Math.floor(60 * share))
+			await stage.server.tear(backMs(share), 1 + Math.floor(60 * share), stage.syncedMs)
 			await wait(forMs)
 			await stage.server.restart()
 			// Once more before anybody is back: what the first restart left in the file is read again.
@@ -139,6 +141,6 @@ export function happenOnLink(proxy: TcpProxy, kind: LinkKind, fault: Fault): Pro
 }
 
 export function happen(stage: Stage, fault: Fault): Promise<void> {
-	const kind = fault.kind as Exclude<Kind, ClusterKind>
+	const kind = fault.kind as Exclude<Kind, ClusterKind | RingKind>
 	return isOnLink(kind) ? happenOnLink(stage.proxy, kind, fault) : atServer[kind](stage, fault)
 }

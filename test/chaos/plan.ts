@@ -34,17 +34,21 @@ const serverKinds = [
 /** At the nodes of a cluster. */
 export const clusterKinds = ['moveSlot', 'handOver', 'takeOver', 'killMaster', 'hangMaster'] as const
 
+/** To the partitions of a ring. */
+export const ringKinds = ['rebalance'] as const
+
 export const kinds = [...linkKinds, ...serverKinds, 'killWriter'] as const
 
 export type LinkKind = (typeof linkKinds)[number]
 export type ClusterKind = (typeof clusterKinds)[number]
-export type Kind = (typeof kinds)[number] | ClusterKind
+export type RingKind = (typeof ringKinds)[number]
+export type Kind = (typeof kinds)[number] | ClusterKind | RingKind
 
 /** Commands that a trap waits for; '' is any. */
 const matches = ['evalsha', 'evalsha', 'expireat', 'pfadd', ''] as const
 
 /** What a fault is about. Faults about the same thing come one after the other. */
-export type Track = 'link' | 'server' | 'writer'
+export type Track = 'link' | 'server' | 'writer' | 'mover'
 
 export interface Fault {
 	readonly kind: Kind
@@ -57,6 +61,8 @@ export interface Fault {
 	/** How often it happens in a row. */
 	readonly times: number
 	readonly match: string
+	/** In a ring: which of its servers, or the way to which. */
+	readonly node?: number
 }
 
 export interface WriterPlan {
@@ -65,6 +71,8 @@ export interface WriterPlan {
 	/** SIGKILL; undefined for one that lives. */
 	readonly killedAtMs: number | undefined
 	readonly ticks: number
+	/** In a ring: of how many nodes it is told; the others it must find. @default all */
+	readonly knows?: number
 }
 
 export interface Plan {
@@ -85,7 +93,7 @@ export interface Plan {
 	readonly operations: boolean
 	readonly faults: readonly Fault[]
 	readonly loadMs: number
-	/** In a cluster: how many replicas a batch waits for. */
+	/** In a cluster or a ring: how many replicas a batch waits for. */
 	readonly replicasToWaitFor?: number
 }
 

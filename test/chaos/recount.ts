@@ -43,7 +43,7 @@ export interface RecountOptions {
 
 export async function recount(options: RecountOptions): Promise<Recount> {
 	const { target, plan, start, place } = options
-	const asItIs = ({ 'no-sequences': 'redis', 'cluster-no-sequences': 'cluster' } as Partial<Record<Target, Target>>)[target] ?? target
+	const asItIs = target === 'no-sequences' ? 'redis' : (target.replace('-no-sequences', '') as Target)
 	const { store, end } = openStore(asItIs, place, { ...plan, timeoutMs: 10_000 })
 	const settings = settingsOf(counterOptions(target, plan, start))
 	const session = store.open({ ...settings, writer: 'recount000000000', report: () => {} })

@@ -2,10 +2,11 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Fault, Plan, Track } from './plan.ts'
+import type { Fault, Plan, Track, WriterPlan } from './plan.ts'
 import { type Recount, recount } from './recount.ts'
-import { clusterStand, type Stand, serverStand } from './stand.ts'
-import { isCluster, isComplete, type Target } from './target.ts'
+import { ringStand } from './ring-stand.ts'
+import { type CleanUp, clusterStand, type Stand, serverStand } from './stand.ts'
+import { isCluster, isComplete, isRing, type Place, type Target } from './target.ts'
 import { truthOf } from './truth.ts'
 import { readLog, type WriterStory } from './writer-log.ts'
 import { WriterProcess } from './writer-process.ts'
@@ -18,6 +19,8 @@ export interface ScheduleResult {
 	/** Attempts to store a batch that failed, and answers that it was there already. */
 	readonly retries: number
 	readonly duplicates: number
+	/** In a ring: partitions that moved. */
+	readonly moves: number
 	/** Everything that makes it bad, in words; empty for a good one. */
 	readonly complaints: readonly string[]
 	readonly ms: number
@@ -32,7 +35,7 @@ const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, 
 export async function runSchedule(plan: Plan, target: Target, script: string): Promise<ScheduleResult> {
 	const began = Date.now()
 	const dir = mkdtempSync(join(tmpdir(), 'tallymark-chaos-logs-'))
-	const cleanUp: (() => Promise<unknown> | unknown)[] = [() => rmSync(dir, { recursive: true, force: true })]
+	const cleanUp: CleanUp = [() => rmSync(dir, { recursive: true, force: true })]
 	let timer: NodeJS.Timeout | undefined
 	try {
 		const late = new Promise<never>((_, reject) => {
@@ -40,7 +43,7 @@ export async function runSchedule(plan: Plan, target: Target, script: string): P
 			timer = setTimeout(() => reject(new Error(`The schedule was not through after ${ms} ms`)), ms)
 		})
 		const run = runOn(plan, target, script, dir, cleanUp)
-		const { recount, stories, truth } = await Promise.race([run, late])
+		const { recount, stories, truth, moves } = await Promise.race([run, late])
 		const sum = (field: 'retries' | 'duplicates') => stories.reduce((all, { summary }) => all + (summary?.[field] ?? 0), 0)
 		return {
 			plan,
@@ -48,30 +51,31 @@ export async function runSchedule(plan: Plan, target: Target, script: string): P
 			hits: truth.hits,
 			retries: sum('retries'),
 			duplicates: sum('duplicates'),
+			moves,
 			complaints: complaintsOf(plan, recount, stories),
 			ms: Date.now() - began,
 		}
 	} catch (error) {
 		const complaint = error instanceof Error ? (error.stack ?? error.message) : String(error)
-		return { plan, recount: undefined, hits: 0, retries: 0, duplicates: 0, complaints: [complaint], ms: Date.now() - began }
+		return { plan, recount: undefined, hits: 0, retries: 0, duplicates: 0, moves: 0, complaints: [complaint], ms: Date.now() - began }
 	} finally {
 		clearTimeout(timer)
 		for (const each of cleanUp.reverse()) await each()
 	}
 }
 
-async function runOn(plan: Plan, target: Target, script: string, dir: string, cleanUp: (() => Promise<unknown> | unknown)[]) {
+async function runOn(plan: Plan, target: Target, script: string, dir: string, cleanUp: CleanUp) {
 	const writers = plan.writers.map(({ name }) => new WriterProcess(script, join(dir, name)))
 	cleanUp.push(() => Promise.all(writers.map((writer) => writer.kill())))
 	const isKilled = (i: number) => plan.writers[i]!.killedAtMs !== undefined
 	const killWriter = async () => {
 		await Promise.all(writers.filter((_, i) => isKilled(i)).map((writer) => writer.kill()))
 	}
-	const stand = isCluster(target) ? await clusterStand(plan, cleanUp) : await serverStand(plan, killWriter, cleanUp)
+	const stand = await standOf(plan, target, killWriter, cleanUp)
 	await Promise.all(writers.map((writer) => writer.ready()))
 
 	const start = Date.now() + headStartMs
-	for (const [i, writer] of writers.entries()) writer.start({ target, plan, writer: i, place: stand.place, start })
+	for (const [i, writer] of writers.entries()) writer.start({ target, plan, writer: i, place: known(stand.place, plan.writers[i]!), start })
 	const survivors = writers.filter((_, i) => !isKilled(i))
 	await Promise.all([faults(stand, plan.faults, start), ...survivors.map((writer) => writer.counted())])
 
@@ -80,10 +84,21 @@ async function runOn(plan: Plan, target: Target, script: string, dir: string, cl
 	const stories = writers.map(({ log }) => readLog(log))
 	const truth = truthOf(plan, start, stories, isComplete(target))
 	const rollbacks = stories.flatMap(({ rollbacks }) => rollbacks)
-	return { stories, truth, recount: await recount({ target, plan, start, place: stand.healthy(), truth, rollbacks }) }
+	const counted = await recount({ target, plan, start, place: stand.healthy(), truth, rollbacks })
+	return { stories, truth, recount: counted, moves: stand.moves?.() ?? 0 }
 }
 
-/** Those of the link, those of the server and those of the writers: each in a row, one after the other. */
+function standOf(plan: Plan, target: Target, killWriter: () => Promise<void>, cleanUp: CleanUp): Promise<Stand> {
+	if (isCluster(target)) return clusterStand(plan, cleanUp)
+	return isRing(target) ? ringStand(plan, killWriter, cleanUp) : serverStand(plan, killWriter, cleanUp)
+}
+
+/** What a writer is told: of a ring, not always all of it. */
+function known(place: Place, { knows }: WriterPlan): Place {
+	return typeof place === 'object' && 'ring' in place ? { ring: place.ring.slice(0, knows) } : place
+}
+
+/** Those of the link, of the server, of the writers and of the coordinators: each in a row, one after the other. */
 async function faults(stand: Stand, all: readonly Fault[], start: number): Promise<void> {
 	const inARow = async (some: readonly Fault[]) => {
 		for (const fault of some) {
@@ -91,7 +106,7 @@ async function faults(stand: Stand, all: readonly Fault[], start: number): Promi
 			await stand.befall(fault)
 		}
 	}
-	const tracks: readonly Track[] = ['link', 'server', 'writer']
+	const tracks: readonly Track[] = ['link', 'server', 'writer', 'mover']
 	await Promise.all(tracks.map((track) => inARow(all.filter((fault) => fault.track === track))))
 }
 

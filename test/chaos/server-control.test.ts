@@ -40,6 +40,21 @@ describe('ServerControl', () => {
 		expect(await control.command('mget', 'old', 'torn', 'new')).toEqual(['1', null, null])
 	})
 
+	it('tears nothing off that has been on the disk for long, when asked not to', async () => {
+		const control = await start()
+		await control.command('set', 'old', 1)
+		await wait(700)
+		await control.kill()
+		expect(await control.tear(100, 20, 600)).toBe(0)
+		await control.restart()
+		await control.command('set', 'new', 1)
+		await wait(100)
+		await control.kill()
+		expect(await control.tear(50, 20, 600)).toBeGreaterThanOrEqual(20)
+		await control.restart()
+		expect(await control.command('mget', 'old', 'new')).toEqual(['1', null])
+	})
+
 	it('fails over to a replica that lags behind', async () => {
 		const control = await start({ replica: true })
 		await control.command('set', 'both', 1)

@@ -79,9 +79,9 @@ export class ServerControl {
 
 	/**
 	 * Tears the file of a killed server back to what it was `backMs` ago, less `bytes`, which ends within a command: what a loss of power leaves.
-	 * Answers how many bytes that took.
+	 * Answers how many bytes that took. `syncedMs`: what was written longer ago than that is on the disk, and stays.
 	 */
-	async tear(backMs: number, bytes: number): Promise<number> {
+	async tear(backMs: number, bytes: number, syncedMs?: number): Promise<number> {
 		const file = await newestFile(this.#server.dir)
 		if (file === undefined) return 0
 		const { size } = await stat(file)
@@ -89,8 +89,9 @@ export class ServerControl {
 		const known = this.#sizes.filter((each) => each.file === file)
 		// Between two looks it may have grown at once: never more is taken than what came within `backMs`, however late a look was.
 		const then = known.find(({ until }) => until >= before)
+		const synced = syncedMs === undefined ? 0 : (known.find(({ until }) => until >= Date.now() - syncedMs)?.bytes ?? size)
 		// Never past the end, which would fill it up with zeros.
-		const cut = Math.max(0, Math.min(size, then?.bytes ?? size) - bytes)
+		const cut = Math.max(0, Math.min(size, synced), Math.min(size, then?.bytes ?? size) - bytes)
 		await truncate(file, cut)
 		this.#sizes = []
 		return size - cut

@@ -1,4 +1,4 @@
-/** Where a schedule takes place: one server behind a proxy, or a cluster whose nodes have one each. */
+/** Where a schedule takes place: one server behind a proxy, or a cluster whose nodes have one each (for a ring see ring-stand.ts). */
 import { slotOf } from '../../src/stores/redis/cluster/slot.ts'
 import { type ClusterMember, RedisCluster } from '../support/redis-cluster.ts'
 import { happen, happenOnLink, isOnLink } from './faults.ts'
@@ -16,9 +16,11 @@ export interface Stand {
 	heal(): Promise<void>
 	/** For the recount: straight to the servers. */
 	healthy(): Place
+	/** In a ring: how many partitions have moved. */
+	moves?(): number
 }
 
-type CleanUp = (() => Promise<unknown> | unknown)[]
+export type CleanUp = (() => Promise<unknown> | unknown)[]
 
 const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
 

@@ -1,18 +1,22 @@
-/** What is being tried: the Redis store, or one of the controls that must fail; and the settings that all counters of a schedule share. */
+/** What is being tried: a Redis store, or one of the controls that must fail; and the settings that all counters of a schedule share. */
 import { randomUUID } from 'node:crypto'
 import { Cluster, Redis } from 'ioredis'
 import type { CounterOptions } from '../../src/options.ts'
-import { type ClusterClient, type RedisClient, RedisClusterStore, RedisStore } from '../../src/redis.ts'
+import { type ClusterClient, type RedisClient, RedisClusterStore, RedisStore, ShardedRedisStore } from '../../src/redis.ts'
 import type { Store } from '../../src/stores/store.ts'
 import { lengthMs, startOf } from '../../src/time/granularity.ts'
 import { endingMinute } from './hits.ts'
 import { NaiveStore } from './naive-store.ts'
 import type { Plan } from './plan.ts'
 
-export type Target = 'redis' | 'no-sequences' | 'naive' | 'cluster' | 'cluster-no-sequences'
+export type Target = 'redis' | 'no-sequences' | 'naive' | 'cluster' | 'cluster-no-sequences' | 'ring' | 'ring-no-sequences'
 
 export function isCluster(target: Target): boolean {
 	return target.startsWith('cluster')
+}
+
+export function isRing(target: Target): boolean {
+	return target.startsWith('ring')
 }
 
 /** A node of a cluster, and the port by which it is reached. */
@@ -21,8 +25,13 @@ export interface NodePorts {
 	readonly through: number
 }
 
-/** Where the servers are: one, or those of a cluster. */
-export type Place = number | readonly NodePorts[]
+/** Servers of a ring, by the names that its placement has for them. */
+export interface RingPlace {
+	readonly ring: readonly { readonly name: string; readonly port: number }[]
+}
+
+/** Where the servers are: one, or those of a cluster or a ring. */
+export type Place = number | readonly NodePorts[] | RingPlace
 
 /** Whether it keeps visitors, trends and lists, and knows deletions; the naive one counts, and no more. */
 export function isComplete(target: Target): boolean {
@@ -31,7 +40,7 @@ export function isComplete(target: Target): boolean {
 
 /** A store on the servers at this place, and how to let go of it. */
 export function openStore(target: Target, place: Place, plan: Plan): { store: Store; end: () => void } {
-	if (typeof place !== 'number') return openCluster(target, place, plan)
+	if (typeof place !== 'number') return 'ring' in place ? openRing(target, place, plan) : openCluster(target, place, plan)
 	const port = place
 	if (target === 'naive') {
 		const store = new NaiveStore(port, plan)
@@ -44,16 +53,41 @@ export function openStore(target: Target, place: Place, plan: Plan): { store: St
 		writeTimeoutMs: plan.timeoutMs,
 	}
 	if (target === 'redis') return { store: new RedisStore(`redis://127.0.0.1:${port}`, options), end: () => {} }
+	const client = openClient(port, plan)
+	return { store: new RedisStore(withoutSequences(client), options), end: () => client.disconnect() }
+}
+
+function openClient(port: number, { timeoutMs }: Plan): Redis {
 	const client = new Redis(port, '127.0.0.1', {
 		enableOfflineQueue: false,
 		autoResendUnfulfilledCommands: false,
 		maxRetriesPerRequest: 0,
-		commandTimeout: plan.timeoutMs,
-		socketTimeout: 2 * plan.timeoutMs,
+		commandTimeout: timeoutMs,
+		socketTimeout: 2 * timeoutMs,
 		retryStrategy: () => 50,
 	})
 	client.on('error', () => {})
-	return { store: new RedisStore(withoutSequences(client), options), end: () => client.disconnect() }
+	return client
+}
+
+function openRing(target: Target, { ring }: RingPlace, plan: Plan): { store: Store; end: () => void } {
+	const options = {
+		partitions: plan.partitions,
+		retentionMs: plan.retentionMs,
+		readTimeoutMs: plan.timeoutMs,
+		writeTimeoutMs: plan.timeoutMs,
+		replicasToWaitFor: plan.replicasToWaitFor,
+	}
+	if (target === 'ring') {
+		const nodes = ring.map(({ name, port }) => ({ name, url: `redis://127.0.0.1:${port}` }))
+		return { store: new ShardedRedisStore({ nodes, ...options }), end: () => {} }
+	}
+	const clients = ring.map(({ port }) => openClient(port, plan))
+	const nodes = ring.map(({ name }, i) => ({ name, client: withoutSequences(clients[i]!) }))
+	const end = () => {
+		for (const client of clients) client.disconnect()
+	}
+	return { store: new ShardedRedisStore({ nodes, ...options }), end }
 }
 
 function openCluster(target: Target, place: readonly NodePorts[], plan: Plan): { store: Store; end: () => void } {
@@ -111,9 +145,17 @@ const withSpoiltPipelines: ProxyHandler<Redis> = {
 	},
 }
 
+/** What a ring makes of a client, to reach a node that it is not told of. */
+interface SpoiltClient extends RedisClient {
+	duplicate(options: object): SpoiltClient
+	disconnect(): void
+}
+
 /** A client that sends every attempt as one of a new writer's, who knows of nothing before: no set can tell that it has it already, or lacks something. */
-function withoutSequences(client: Redis): RedisClient {
+function withoutSequences(client: Redis): SpoiltClient {
 	return {
+		duplicate: (options) => withoutSequences(client.duplicate(options)),
+		disconnect: () => client.disconnect(),
 		get status() {
 			return client.status
 		},
@@ -132,13 +174,18 @@ function withoutSequences(client: Redis): RedisClient {
 
 type Args = Parameters<ReturnType<RedisClient['pipeline']>['call']>[1]
 
-/** evalsha sha 1 key #writer last position ... */
+/** evalsha sha 1 key #writer last position ...; in a ring there is a second key, which is the record of who owns the partition. */
 function isCounting(command: string, args: Args): boolean {
-	return command === 'evalsha' && String(args[3]).startsWith('#')
+	return command === 'evalsha' && String(args[writerAt(args)]).startsWith('#')
 }
 
 function asNewWriter(args: Args): Args {
-	return [...args.slice(0, 3), `#${randomUUID()}`, 0, ...args.slice(5)]
+	const at = writerAt(args)
+	return [...args.slice(0, at), `#${randomUUID()}`, 0, ...args.slice(at + 2)]
+}
+
+function writerAt(args: Args): number {
+	return 2 + Number(args[1])
 }
 
 export const namespace = 'chaos'

@@ -36,6 +36,7 @@ export class WriterProcess {
 	#isGone = false
 	#heard = new Set<string>()
 	#errors = ''
+	#end = ''
 
 	constructor(script: string, log: string) {
 		this.log = log
@@ -45,8 +46,10 @@ export class WriterProcess {
 			this.#errors = (this.#errors + chunk).slice(-2_000)
 		})
 		this.#child.on('message', (message) => this.#heard.add(String(message)))
-		this.#gone = once(this.#child, 'exit').then(() => {
+		// Not 'exit': what it said last may come after that.
+		this.#gone = once(this.#child, 'close').then(([code, signal]) => {
 			this.#isGone = true
+			this.#end = `${signal ?? code}`
 			running.delete(this.#child)
 		})
 	}
@@ -77,7 +80,7 @@ export class WriterProcess {
 
 	async #hear(message: string): Promise<void> {
 		while (!this.#heard.has(message)) {
-			if (this.#isGone) throw new Error(`A writer ended instead of saying '${message}': ${this.#errors}`)
+			if (this.#isGone) throw new Error(`A writer ended (${this.#end}) instead of saying '${message}': ${this.#errors}`)
 			await Promise.race([once(this.#child, 'message'), this.#gone])
 		}
 	}

@@ -8,7 +8,7 @@ import type { Batch, Outcome, SessionSettings, Store, StoreSession } from '../..
 import { lengthMs, startOf } from '../../src/time/granularity.ts'
 import { type PlannedHit, tickOf } from './hits.ts'
 import { type Plan, tickMs } from './plan.ts'
-import { counterOptions, isComplete, openStore, type Place, type Target } from './target.ts'
+import { counterOptions, isComplete, isRing, openStore, type Place, type Target } from './target.ts'
 import { WriterLog } from './writer-log.ts'
 
 export interface Orders {
@@ -25,6 +25,8 @@ export interface Orders {
 
 const flushTicks = 20
 const idRetryMs = 60
+/** A partition of a ring is held up for longer while it moves, and a session remembers 16 attempts at a mark. */
+const ringIdRetryMs = 400
 const closeMs = 20_000
 
 const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
@@ -159,7 +161,7 @@ class Writer {
 			} catch {
 				if (this.#closing) break
 			}
-			await wait(idRetryMs)
+			await wait(isRing(this.#orders.target) ? ringIdRetryMs : idRetryMs)
 		}
 		this.#log.withId(tick, i, 'unanswered')
 	}
