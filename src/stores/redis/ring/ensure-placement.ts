@@ -9,7 +9,7 @@ import { command } from '../client.ts'
 import { Failure } from '../failure.ts'
 import type { Keys } from '../keys.ts'
 import { formatOwn, type Own, parseOwn } from './own.ts'
-import { type Node, type PlacedNode, type Placement, type PlacementReading, publish, readPlacement } from './placement.ts'
+import { type Node, type Patience, type PlacedNode, type Placement, type PlacementReading, publish, readPlacement } from './placement.ts'
 
 /**
  * The placement, made if there is none, with an owner on record for every partition that has none; and every node that answers knows it. `ring` and
@@ -22,8 +22,9 @@ export async function ensurePlacement(
 	partitions: number,
 	members: readonly PlacedNode[],
 	timeoutMs: number,
+	patience: Patience = {},
 ): Promise<PlacementReading & { readonly placement: Placement }> {
-	let reading = await readPlacement(nodes, keys, timeoutMs)
+	let reading = await readPlacement(nodes, keys, timeoutMs, patience)
 	if (reading.placement === undefined) {
 		const [first] = reading.failed
 		if (first !== undefined) {
@@ -34,7 +35,7 @@ export async function ensurePlacement(
 		}
 		// Before any node owns anything: whoever finds another one published meanwhile has changed nothing.
 		await publish(nodes, keys, firstPlacement(partitions, members), timeoutMs)
-		reading = await readPlacement(nodes, keys, timeoutMs)
+		reading = await readPlacement(nodes, keys, timeoutMs, patience)
 	}
 	const { placement } = reading
 	if (placement === undefined) throw new StoreUnavailableError('The nodes do not keep the placement that is published to them')

@@ -9,11 +9,12 @@
  *
  * The first one is made in ensure-placement.ts, and gives the ring its `id`.
  */
+import { systemClock, type Timer } from '../../../clock.ts'
 import { MismatchError } from '../../../errors.ts'
 import { type Command, command } from '../client.ts'
 import { Failure } from '../failure.ts'
 import type { Keys } from '../keys.ts'
-import type { Link } from '../link.ts'
+import type { Link, Reply } from '../link.ts'
 
 /** A node that can be talked to. */
 export interface Node {
@@ -69,14 +70,32 @@ end
 if #write > 0 then redis.call('HSET', KEYS[1], unpack(write)) end
 return #write / 2`
 
+export interface Patience {
+	/** How long the others are waited for when one node has answered that knows the placement. Those that are late then count as failed. @default for ever */
+	readonly patienceMs?: number | undefined
+	/** Called with each node that answers, at that moment. */
+	readonly onAnswer?: ((node: Node) => void) | undefined
+}
+
 /** Reads and merges the copies of all nodes that answer. Throws MismatchError when two of them are of different rings. */
-export async function readPlacement(nodes: readonly Node[], keys: Keys, timeoutMs: number): Promise<PlacementReading> {
-	const replies = await Promise.all(nodes.map(({ link }) => link.send([command('hgetall', keys.placement)], timeoutMs)))
+export async function readPlacement(
+	nodes: readonly Node[],
+	keys: Keys,
+	timeoutMs: number,
+	{ patienceMs, onAnswer }: Patience = {},
+): Promise<PlacementReading> {
+	const asked = nodes.map(async (node) => {
+		const [reply] = await node.link.send([command('hgetall', keys.placement)], timeoutMs)
+		if (!(reply instanceof Failure)) onAnswer?.(node)
+		return reply
+	})
+	const knows = (reply: Reply) => !(reply instanceof Failure) && fieldsOf(reply).has(NODES)
+	const replies = await (patienceMs === undefined ? Promise.all(asked) : inTime(asked, knows, patienceMs))
 	const answered: Node[] = []
 	const failed: { node: Node; failure: Failure }[] = []
 	const copies: { node: Node; copy: ReadonlyMap<string, string> }[] = []
 	nodes.forEach((node, i) => {
-		const reply = replies[i]![0]
+		const reply = replies[i]
 		if (reply instanceof Failure) {
 			failed.push({ node, failure: reply })
 			return
@@ -94,6 +113,27 @@ export async function readPlacement(nodes: readonly Node[], keys: Keys, timeoutM
 		.map(({ node }) => node)
 	return { placement: parsePlacement(newest), answered, failed, behind }
 }
+
+/** What has been answered when all have, or `patienceMs` after the first that is good. */
+function inTime(asked: readonly Promise<Reply>[], isGood: (reply: Reply) => boolean, patienceMs: number): Promise<Reply[]> {
+	return new Promise((resolve) => {
+		const replies: Reply[] = asked.map(() => late)
+		let left = asked.length
+		let timer: Timer | undefined
+		for (const [i, each] of asked.entries()) {
+			void each.then((reply) => {
+				replies[i] = reply
+				left--
+				if (left === 0) {
+					timer?.cancel()
+					resolve(replies)
+				} else if (isGood(reply)) timer ??= systemClock.setTimer(() => resolve([...replies]), patienceMs)
+			})
+		}
+	})
+}
+
+const late = new Failure(new Error('it takes longer than others'))
 
 /** What is to be raised. */
 export interface Publication {

@@ -1,5 +1,5 @@
 /** The servers of a ring, by the names that the placement calls them: those that were configured, and those that the placement has besides. */
-import { StoreUnavailableError } from '../../../errors.ts'
+import { ClosedError, StoreUnavailableError } from '../../../errors.ts'
 import type { RedisClient } from '../client.ts'
 import { connect, type OwnClient } from '../connect.ts'
 import { Link } from '../link.ts'
@@ -22,6 +22,7 @@ export class RingNodes {
 	readonly #replicas: Replicas
 	readonly #nodes = new Map<string, Node>()
 	readonly #own: Promise<OwnClient>[] = []
+	#released = false
 
 	constructor(sources: readonly NodeSource[], timeoutMs: number, replicas: Replicas) {
 		this.#sources = sources
@@ -44,19 +45,17 @@ export class RingNodes {
 		return this.#nodes.get(name)
 	}
 
-	/** Takes in what the placement knows. Answers the nodes that are new. */
-	learn(placed: readonly PlacedNode[]): Node[] {
-		return placed
-			.filter(({ name }) => !this.#nodes.has(name))
-			.map(({ name, address }) => {
-				const node = address === undefined ? this.#lost(name) : this.#node(name, this.#reach(address))
-				this.#nodes.set(name, node)
-				return node
-			})
+	/** Takes in what the placement knows. */
+	learn(placed: readonly PlacedNode[]): void {
+		for (const { name, address } of placed) {
+			if (this.#nodes.has(name)) continue
+			this.#nodes.set(name, address === undefined ? this.#lost(name) : this.#node(name, this.#reach(address)))
+		}
 	}
 
 	/** Closes the clients that were made here; those that were passed in stay the caller's. */
 	release(): void {
+		this.#released = true
 		for (const { link } of this.#nodes.values()) link.detach()
 		for (const client of this.#own) {
 			void client.then(
@@ -70,6 +69,8 @@ export class RingNodes {
 		const wire = singleWire(this.#replicas)
 		if (typeof target === 'object') return { name, link: new Link(`redis:${name}`, () => target, wire) }
 		const open = () => {
+			// Somebody was still looking around.
+			if (this.#released) throw new ClosedError('The store')
 			const own =
 				typeof target === 'string' ? connect(target, this.#timeoutMs, (error) => link.noteError(error)) : Promise.resolve(target())
 			this.#own.push(own)
