@@ -20,7 +20,7 @@ export interface Bounds {
 	readonly aborts: number
 }
 
-/** The rules of the protocol. Without any one of them the model must find a history that loses or doubles a batch, or never ends. */
+/** The rules of the protocol. Without any one of them but `abortIsDurable` the model must find a history that loses or doubles a batch, or never ends. */
 export interface Rules {
 	/** A set takes a batch of a writer only after the one before it, and once: the last sequence is kept with the counts. */
 	readonly sequence: boolean
@@ -45,6 +45,8 @@ export interface Rules {
 	readonly abortIsFinished: boolean
 	/** An abort reopens the source when its refusal at the target can no longer be rolled back. */
 	readonly abortIsDurable: boolean
+	/** A writer believes a record of an earlier epoch than the one it knows, where that is active. */
+	readonly followsBack: boolean
 }
 
 export const allRules: Rules = {
@@ -58,4 +60,5 @@ export const allRules: Rules = {
 	oldSealYields: true,
 	abortIsFinished: true,
 	abortIsDurable: true,
+	followsBack: true,
 }

@@ -171,15 +171,33 @@ function tellRecord({ at }: World, state: State, writer: number, node: number): 
 	state[at.argument(writer, 1)] = state[at.ownEpoch(node, Image.volatile)]!
 }
 
-/** Where a refused writer turns next: it follows the record of the node that refused, or asks for the placement when there is none. */
-function follow({ at }: World, state: State, writer: number, own: number, epoch: number): void {
-	if (own === Own.absent) {
-		state[at.viewNode(writer)] = state[at.placementNode]!
-		state[at.viewEpoch(writer)] = state[at.placementEpoch]!
-		return
+/**
+ * Where a refused writer turns next, by the record of the node that refused. A later epoch is believed, an earlier one of a node that has it active: what
+ * was followed may have been rolled back. Otherwise it asks for the placement, and then all nodes who has the partition active.
+ */
+function follow({ at, rules }: World, state: State, writer: number, own: number, epoch: number): void {
+	const node = state[at.viewNode(writer)]!
+	const known = state[at.viewEpoch(writer)]!
+	const target = 1 - node
+	const turnTo = (owner: number, ownerEpoch: number) => {
+		state[at.viewNode(writer)] = owner
+		state[at.viewEpoch(writer)] = ownerEpoch
 	}
-	if (own === Own.sealed || own === Own.gone) state[at.viewNode(writer)] = 1 - state[at.viewNode(writer)]!
-	state[at.viewEpoch(writer)] = epoch
+	const epochOf = (each: number) => state[at.ownEpoch(each, Image.volatile)]!
+	const isActive = (each: number) => state[at.own(each, Image.volatile)] === Own.active
+	const believes = (each: number) => rules.followsBack || each > known
+	const isElsewhere = own === Own.sealed || own === Own.gone
+
+	if (own === Own.active && believes(epoch)) turnTo(node, epoch)
+	else if (own === Own.gone && epoch > known) turnTo(target, epoch)
+	else if (isElsewhere && isActive(target) && epochOf(target) >= epoch && believes(epochOf(target))) turnTo(target, epochOf(target))
+	// On its way: the writer sends again.
+	else if (own === Own.sealed && epoch > known) return
+	else if (state[at.placementEpoch]! > known) turnTo(state[at.placementNode]!, state[at.placementEpoch]!)
+	else if (rules.followsBack) {
+		const owners = [0, 1].filter(isActive)
+		if (owners.length === 1) turnTo(owners[0]!, epochOf(owners[0]!))
+	}
 }
 
 /** The set to which the writer's next request goes; -1 when all are at the last batch cut. */
