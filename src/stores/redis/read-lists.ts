@@ -140,7 +140,9 @@ export async function* readKeys(lane: Lane, reader: Reader, keys: Keys): AsyncGe
 
 /** The keys of a page of a sorted set, but for those that were deleted. */
 function keysIn(members: unknown): string[] {
-	return pairs(members).flatMap(([member, score]) => (member.startsWith('=') && score <= 0 ? [member.slice(1)] : []))
+	const keys: string[] = []
+	for (const [member, score] of pairs(members)) if (score <= 0 && member.startsWith('=')) keys.push(member.slice(1))
+	return keys
 }
 
 /**
@@ -151,8 +153,9 @@ export async function readList({ lane, prefix, limit, after }: ListQuery, reader
 	// Without a prefix what is no key comes along: it is little.
 	const match = prefix === '' ? [] : ['MATCH', `${memberOf(escapeGlob(prefix))}*`]
 	const piece = pieceOf(reader.partitions)
-	const lists = await reader.each(async (partition) => {
-		const first = new First(limit + 1)
+	// One for all partitions: what is beyond the page in one of them is seen so in the others.
+	const first = new First(limit + 1)
+	await reader.each(async (partition) => {
 		const key = keys.hits(partition, lane, total)
 		const ask = steadyScans((commands) => reader.ask(partition, commands))
 		let cursor = '0'
@@ -162,12 +165,8 @@ export async function readList({ lane, prefix, limit, after }: ListQuery, reader
 			for (const name of keysIn(members)) if (after === undefined || compareCodePoints(name, after) > 0) first.offer(name)
 			cursor = String(next)
 		} while (cursor !== '0')
-		return first.names()
 	})
-	const names = lists
-		.flat()
-		.sort(compareCodePoints)
-		.slice(0, limit + 1)
+	const names = first.names()
 	return { keys: names.slice(0, limit), more: names.length > limit }
 }
 
