@@ -25,7 +25,8 @@ import { visits } from './routes/visits.ts'
 import type { Settings } from './settings.ts'
 import type { Tracker } from './tracker.ts'
 
-export interface AppOptions extends Partial<Pick<Settings, 'visitorSecret' | 'apiKey' | 'corsOrigin' | 'trustProxy' | 'rateLimit'>> {
+export interface AppOptions
+	extends Partial<Pick<Settings, 'visitorSecret' | 'apiKey' | 'corsOrigin' | 'trustProxy' | 'rateLimit' | 'eventMaxAgeDays'>> {
 	readonly counting: Counting
 	/** Told of every request. */
 	readonly tracker?: Tracker | undefined
@@ -51,7 +52,7 @@ export function createApp(options: AppOptions): Express {
 	app.use(
 		visits(counting, who),
 		tracking(counting, who),
-		events(counting, who),
+		events(counting, who, { maxAgeDays: options.eventMaxAgeDays }),
 		counters(counting),
 		analytics(counting),
 		buckets(counting),

@@ -22,6 +22,8 @@ export interface Settings {
 	readonly rateLimit: number | undefined
 	/** Pages that are told apart. */
 	readonly maxPages: number
+	/** How far back an event may lie. */
+	readonly eventMaxAgeDays: number
 }
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -41,6 +43,7 @@ export function settingsFrom(env: Environment): Settings {
 		trustProxy: proxiesFrom(env['TRUST_PROXY'] || 'loopback'),
 		rateLimit: whole(env, 'RATE_LIMIT', 0, 0, 1_000_000, ' (no limit)') || undefined,
 		maxPages: whole(env, 'MAX_PAGES', 100_000, 1, 100_000_000),
+		eventMaxAgeDays: whole(env, 'EVENT_MAX_AGE_DAYS', 31, 1, 36_500),
 	}
 }
 

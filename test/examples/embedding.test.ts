@@ -67,6 +67,14 @@ describe('GET /badge', () => {
 		expect(body).not.toContain('<script')
 	})
 
+	it('says which colours there are to who names another', async () => {
+		const { ask } = await servedApp()
+		for (const color of ['nope', '%23ggg']) {
+			const { error } = JSON.parse((await ask(`/badge/home.svg?color=${color}`)).body)
+			expect(error.message).toMatch(/^color: Expected #rgb, #rrggbb, or one of brightgreen, green, /)
+		}
+	})
+
 	it.each(['color=url(x)', 'color=%23ggg', 'style=round', 'metric=users', 'count=2', 'label=a&label=b'])('refuses ?%s', async (query) => {
 		const { ask } = await servedApp()
 		expect(told(await ask(`/badge/home.svg?${query}`))).toEqual([400, 'ERR_BAD_REQUEST'])

@@ -111,6 +111,35 @@ describe('POST /events', () => {
 		expect(await get('/stats')).toMatchObject({ views: 0 })
 	})
 
+	it.each([
+		[{ user_id: '' }, 'user_id: '],
+		[{ event_id: 'x' }, 'event_id: '],
+		[{ timestamp: 'yesterday' }, 'timestamp: '],
+		[{ event_type: 'click' }, 'event_type: '],
+		[{ payload: { page_url: '' } }, 'payload.page_url: '],
+	])('says what is wrong with %j', async (wrong, start) => {
+		const { send } = await servedApp()
+		const messageOf = async (body: unknown) => (await send('/events', body)).json.error.message
+		expect(await messageOf(event(wrong))).toMatch(new RegExp(`^${start}\\w`))
+		expect(await messageOf([event(), event(wrong)])).toMatch(new RegExp(`^1.${start}\\w`))
+	})
+
+	it('takes events of the last 31 days, or of as many as it is told', async () => {
+		const daysAgo = (days: number) => event({ timestamp: new Date(Date.now() - days * 86_400_000).toISOString() })
+		for (const [days, options] of [
+			[31, {}],
+			[400, { eventMaxAgeDays: 400 }],
+			[1, { eventMaxAgeDays: 1 }],
+		] as const) {
+			const { send, get } = await servedApp(options)
+			expect(await send('/events', daysAgo(days - 0.01))).toMatchObject({ status: 201 })
+			const { status, json } = await send('/events', [daysAgo(0), daysAgo(days + 0.01)])
+			expect([status, json.error.code]).toEqual([400, 'ERR_BAD_REQUEST'])
+			expect(json.error.message).toMatch(new RegExp(`^1.timestamp: Expected at most ${days} days back and a day ahead, got `))
+			expect(await get('/stats')).toMatchObject({ views: 1 })
+		}
+	})
+
 	it('counts each at its own time, read as ISO 8601 in UTC unless it says otherwise', async () => {
 		const { send, get } = await servedApp()
 		// An hour ago, whatever the hour: its minutes are kept.

@@ -174,6 +174,7 @@ describe('settings', () => {
 			trustProxy: ['loopback'],
 			rateLimit: undefined,
 			maxPages: 100_000,
+			eventMaxAgeDays: 31,
 		})
 	})
 
@@ -211,6 +212,7 @@ describe('settings', () => {
 		['TRUST_PROXY', 'localhost'],
 		['RATE_LIMIT', '-1'],
 		['MAX_PAGES', '0'],
+		['EVENT_MAX_AGE_DAYS', '0'],
 	])('refuse %s=%j by name, without telling a secret', (name, value) => {
 		const refusal = (() => {
 			try {

@@ -98,6 +98,17 @@ function check<Schema extends ZodType>(schema: Schema | undefined, value: unknow
 	if (schema === undefined) return undefined as z.output<Schema>
 	const result = schema.safeParse(value)
 	if (result.success) return result.data
-	const [first, ...more] = result.error.issues.slice(0, 4).map(({ path, message }) => `${path.join('.') || name || 'request'}: ${message}`)
-	throw new HttpError(400, 'ERR_BAD_REQUEST', [first, ...more].join('; '))
+	const issues = result.error.issues.flatMap(innerIssues).slice(0, 4)
+	throw new HttpError(
+		400,
+		'ERR_BAD_REQUEST',
+		issues.map(({ path, message }) => `${path.join('.') || name || 'request'}: ${message}`).join('; '),
+	)
+}
+
+/** Of a union the issues of the one schema that fits outside, if there is one: they name what is wrong inside. */
+function innerIssues(issue: z.core.$ZodIssue): readonly z.core.$ZodIssue[] {
+	if (issue.code !== 'invalid_union') return [issue]
+	const inner = issue.errors.find((errors) => errors.length > 0 && errors.every(({ path }) => path.length > 0))
+	return inner?.map((each) => ({ ...each, path: [...issue.path, ...each.path] })) ?? [issue]
 }

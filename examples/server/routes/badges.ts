@@ -8,10 +8,12 @@ import { flag, pageParams, shownAs } from '../api/schemas.ts'
 import type { Counting } from '../counting.ts'
 import type { Identity } from '../identity.ts'
 
-const color = z.union([
-	z.enum(Object.keys(badgeColors) as [keyof typeof badgeColors]),
-	z.templateLiteral(['#', z.string()]).refine((text) => /^#([\da-f]{3}|[\da-f]{6})$/i.test(text), 'Expected #rgb or #rrggbb'),
-])
+const colors = Object.keys(badgeColors) as [keyof typeof badgeColors]
+const wanted = `Expected #rgb, #rrggbb, or one of ${colors.join(', ')}`
+const color = z.union(
+	[z.enum(colors), z.templateLiteral(['#', z.string()]).refine((text) => /^#([\da-f]{3}|[\da-f]{6})$/i.test(text), wanted)],
+	wanted,
+)
 
 const query = z.object({
 	label: z.string().max(256).default('views'),

@@ -12,15 +12,19 @@ import type { Identity } from '../identity.ts'
 
 /** Under this the events without a page are counted. */
 const noPage = '(no page)'
-const aheadMs = 86_400_000
+const dayMs = 86_400_000
+
+/** For the examples, which can be sent as they are. */
+const today = new Date(Math.floor(Date.now() / dayMs) * dayMs).toISOString()
 
 const event = z
 	.object({
 		event_id: z.guid().meta({ description: 'The same id counts once.' }),
 		user_id: z.string().min(1).max(256),
-		timestamp: z.iso
-			.datetime({ offset: true, local: true })
-			.meta({ description: 'ISO 8601; without an offset it is UTC. At most a day ahead.', example: '2026-01-31T12:00:00Z' }),
+		timestamp: z.iso.datetime({ offset: true, local: true }).meta({
+			description: 'ISO 8601; without an offset it is UTC. At most a day ahead, and 31 days back unless the server is told otherwise.',
+			example: today,
+		}),
 		event_type: z.literal('page_view'),
 		payload: z
 			.object({
@@ -41,7 +45,7 @@ const recordedMany = z
 const example = {
 	event_id: '7d444840-9dc0-11d1-b245-5ffdce74fad2',
 	user_id: 'user-1',
-	timestamp: '2026-01-31T12:00:00Z',
+	timestamp: today,
 	event_type: 'page_view' as const,
 	payload: { page_url: 'https://example.com/about' },
 }
@@ -67,7 +71,12 @@ export const eventOperations = [post]
 
 type Event = z.output<typeof event>
 
-export function events({ pages }: Counting, { userOf }: Identity): Router {
+export interface EventOptions {
+	/** An event from longer ago is refused: each can make buckets of the page's own for its minute, hour and day. @default 31 */
+	readonly maxAgeDays?: number | undefined
+}
+
+export function events({ pages }: Counting, { userOf }: Identity, { maxAgeDays = 31 }: EventOptions = {}): Router {
 	const router = Router()
 
 	async function record({ event_id, user_id, timestamp, payload }: Event): Promise<z.output<typeof recorded>> {
@@ -80,9 +89,12 @@ export function events({ pages }: Counting, { userOf }: Identity): Router {
 
 	serve(router, post, async ({ body, response }) => {
 		const many = Array.isArray(body) ? body : [body]
-		for (const { timestamp, event_id } of many) {
-			if (momentOf(timestamp) > Date.now() + aheadMs || momentOf(timestamp) < 0) {
-				throw new HttpError(400, 'ERR_BAD_REQUEST', `timestamp: Expected from 1970 to a day ahead, got ${timestamp} (event ${event_id})`)
+		const now = Date.now()
+		for (const [index, { timestamp }] of many.entries()) {
+			const moment = momentOf(timestamp)
+			if (moment > now + dayMs || moment < Math.max(0, now - maxAgeDays * dayMs)) {
+				const field = Array.isArray(body) ? `${index}.timestamp` : 'timestamp'
+				throw new HttpError(400, 'ERR_BAD_REQUEST', `${field}: Expected at most ${maxAgeDays} days back and a day ahead, got ${timestamp}`)
 			}
 		}
 		const answers = await Promise.all(many.map(record))

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { onTestFinished } from 'vitest'
+import { onTestFinished, vi } from 'vitest'
 
 /** Headers of somebody who is counted as human. */
 export const browser = { 'user-agent': 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0' }
@@ -12,14 +12,21 @@ export interface ExampleServer {
 	readonly greeting: string
 	/** What it printed so far, on both streams. */
 	output(): string
+	/** What it holds in memory when all garbage is collected, bytes. */
+	held(): Promise<number>
 	/** Resolves when the process has ended and all that it printed was read. */
 	readonly ended: Promise<{ readonly code: number | null; readonly totals: { hits: number; pages: number; unstored: number } | undefined }>
 }
 
 /** Runs a TypeScript program of the project in a process of its own, with nothing in between that would swallow a signal. */
-export function runProgram(file: string, args: readonly string[] = [], env: Readonly<Record<string, string>> = {}): ChildProcess {
+export function runProgram(
+	file: string,
+	args: readonly string[] = [],
+	env: Readonly<Record<string, string>> = {},
+	node: readonly string[] = [],
+): ChildProcess {
 	const { PORT, HOST, ...inherited } = process.env
-	const child = spawn(process.execPath, ['--import', 'tsx', file, ...args], {
+	const child = spawn(process.execPath, [...node, '--import', 'tsx', file, ...args], {
 		env: { ...inherited, ...env },
 		stdio: ['ignore', 'pipe', 'pipe'],
 	})
@@ -40,9 +47,18 @@ export async function outputOf(child: ChildProcess): Promise<{ code: number | nu
 	return { code, stdout, stderr }
 }
 
+/** Runs in the server's process: collects the garbage and says what is left, when it is asked to by a signal. */
+const tellsHeld = `process.on('SIGUSR2', () => {
+	gc()
+	gc()
+	const { heapUsed, arrayBuffers } = process.memoryUsage()
+	console.log('held ' + (heapUsed + arrayBuffers) + ' bytes')
+})`
+
 /** The example server on a free port, once it listens. */
 export async function exampleServer(env: Readonly<Record<string, string>> = {}, args: readonly string[] = []): Promise<ExampleServer> {
-	const child = runProgram('examples/server/main.ts', args, { PORT: '0', ...env })
+	const node = ['--expose-gc', '--import', `data:text/javascript,${encodeURIComponent(tellsHeld)}`]
+	const child = runProgram('examples/server/main.ts', args, { PORT: '0', ...env }, node)
 	let text = ''
 	child.stderr!.setEncoding('utf8').on('data', (piece) => {
 		text += piece
@@ -59,6 +75,13 @@ export async function exampleServer(env: Readonly<Record<string, string>> = {}, 
 		})
 		child.once('close', (code) => reject(new Error(`The server ended with ${code}: ${text}`)))
 	})
+	const held = async () => {
+		const from = text.length
+		child.kill('SIGUSR2')
+		const said = () => /^held (\d+) bytes$/m.exec(text.slice(from))
+		await vi.waitUntil(said, { timeout: 10_000 })
+		return Number(said()![1])
+	}
 	const url = /http:\/\/\S+:\d+/.exec(greeting)![0]
-	return { port: Number(new URL(url).port), url, process: child, greeting, output: () => text, ended }
+	return { port: Number(new URL(url).port), url, process: child, greeting, output: () => text, held, ended }
 }
