@@ -45,8 +45,8 @@ export interface RebalanceOptions {
 	readonly onStep?: ((step: MoveStep, task: MoveTask) => void | Promise<void>) | undefined
 }
 
-/** For a few sets, of megabytes each. */
-const COPY_TIMEOUT_MS = 60_000
+/** For a few sets, of megabytes each: a client must not give up sooner. */
+export const COPY_TIMEOUT_MS = 60_000
 /** Times that a partition is moved anew, whose move others gave up. */
 const ATTEMPTS = 3
 

@@ -13,7 +13,7 @@ import { visitorForm } from '../visitor-form.ts'
 import type { Replicas } from '../wire.ts'
 import { readPlacement } from './placement.ts'
 import type { RebalanceReport } from './progress.ts'
-import { type RebalanceOptions, rebalance } from './rebalance.ts'
+import { COPY_TIMEOUT_MS, type RebalanceOptions, rebalance } from './rebalance.ts'
 import { type NodeSource, RingNodes } from './ring-nodes.ts'
 import { RingRoute } from './ring-route.ts'
 
@@ -83,9 +83,12 @@ export class ShardedRedisStore implements Store {
 	 * Moves partitions until the placement of the namespace is balanced over the `nodes` of this store, while others count. As few as that needs; from nodes
 	 * that are not listed any more, all. Interrupted at any point, it is gone on with by calling it again, from any process. See {@link rebalance} for what
 	 * it throws.
+	 *
+	 * To nodes with a url it makes connections of its own, which wait a minute for what is copied. Clients that were passed in are used as they are: one with
+	 * a `commandTimeout` must allow for a few sets of megabytes each, or partitions of many keys cannot be copied, and stay sealed meanwhile.
 	 */
 	async rebalance(options: StoreRebalanceOptions = {}): Promise<RebalanceReport> {
-		const nodes = this.#hold()
+		const nodes = new RingNodes(this.#sources, COPY_TIMEOUT_MS, this.#replicas)
 		try {
 			const { placement } = await readPlacement(nodes.all, new Keys(options.namespace ?? 'tm'), this.#limits.readTimeoutMs)
 			const placed = placement?.nodes ?? []
@@ -103,7 +106,7 @@ export class ShardedRedisStore implements Store {
 				replicasToWaitFor: this.#replicas.count,
 			})
 		} finally {
-			this.#letGo()
+			nodes.release()
 		}
 	}
 

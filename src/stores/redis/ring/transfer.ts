@@ -5,6 +5,7 @@
  * over) has them in another order, so that a cursor of before skips some.
  */
 import { type Command, command } from '../client.ts'
+import { Failure } from '../failure.ts'
 import { type InventoryItem, inventory } from '../inventory.ts'
 import type { Keys } from '../keys.ts'
 import { agreementField, parseAgreement, type StoredSettings } from '../meta.ts'
@@ -14,10 +15,11 @@ import { runIdOf } from './durable.ts'
 import type { Node } from './placement.ts'
 import { REMOVED, RESTARTED, type Record, removeKeys, restoreKey } from './records.ts'
 
-/** Sets in one answer: each may have megabytes. */
+/** Sets in one answer, and visitors: sketches have 12 KB each, where they are many. */
 const SETS = 8
-/** Visitors in one answer: 12 KB each, where they are many. */
 const VISITORS = 200
+/** What is in one answer takes so much memory at the server, or is one key; dumped, a sorted set takes a third of that. */
+const BYTES = 4 * 2 ** 20
 const NAMES = 500
 /** Times that a removal is begun again, because the server was restarted. */
 const LIVES = 5
@@ -46,22 +48,26 @@ export async function copyPartition(source: Node, target: Node, partition: numbe
 	let writing: Promise<boolean> = Promise.resolve(true)
 	try {
 		for await (const items of pagesOf(source, partition, settings, keys, timeoutMs)) {
-			const dumps = (await askNode(source, items.map(dumpOf), copyTimeoutMs)) as readonly (Uint8Array | null)[]
-			const commands: Command[] = []
-			let bytes = 0
-			for (const [i, { key, deadline }] of items.entries()) {
-				const dump = dumps[i]
-				if (dump === null || dump === undefined) continue
-				commands.push(restoreKey(own, record, key, deadline, dump))
-				bytes += dump.length
+			// Sketches are small.
+			const isSmall = items[0]?.kind === 'visitors' && settings.uniques === 'hyperloglog'
+			for (const portion of isSmall ? [items] : await portionsOf(source, items, timeoutMs)) {
+				const dumps = (await askNode(source, portion.map(dumpOf), copyTimeoutMs)) as readonly (Uint8Array | null)[]
+				const commands: Command[] = []
+				let bytes = 0
+				for (const [i, { key, deadline }] of portion.entries()) {
+					const dump = dumps[i]
+					if (dump === null || dump === undefined) continue
+					commands.push(restoreKey(own, record, key, deadline, dump))
+					bytes += dump.length
+				}
+				if (!(await writing)) return false
+				writing = write(target, commands, copyTimeoutMs).then((written) => {
+					if (written) onCopied?.(commands.length, bytes)
+					return written
+				})
+				// A failure is met when it is awaited, not before.
+				writing.catch(() => {})
 			}
-			if (!(await writing)) return false
-			writing = write(target, commands, copyTimeoutMs).then((written) => {
-				if (written) onCopied?.(commands.length, bytes)
-				return written
-			})
-			// A failure is met when it is awaited, not before.
-			writing.catch(() => {})
 		}
 		return (await writing) && (await runIdOf(source, timeoutMs)) === life
 	} catch (error) {
@@ -137,6 +143,26 @@ async function* pagesOf(
 		}
 	}
 	if (sets.length > 0) yield sets
+}
+
+/** The same, in portions that go in one answer each. Where a server does not tell sizes, in one. */
+async function portionsOf({ link }: Node, items: readonly InventoryItem[], timeoutMs: number): Promise<InventoryItem[][]> {
+	const sizes = await link.send(
+		items.map(({ key }) => command('memory', 'USAGE', key)),
+		timeoutMs,
+	)
+	const portions: InventoryItem[][] = []
+	let left = 0
+	for (const [i, item] of items.entries()) {
+		const size = sizes[i] instanceof Failure ? 0 : Number(sizes[i])
+		if (portions.length === 0 || size > left) {
+			portions.push([])
+			left = BYTES
+		}
+		portions.at(-1)!.push(item)
+		left -= size
+	}
+	return portions
 }
 
 function dumpOf({ key }: InventoryItem): Command {

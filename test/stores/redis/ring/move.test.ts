@@ -36,6 +36,23 @@ it('moves everything of a partition, with its deadlines, and leaves nothing but 
 	expect(await bench.clients[1]!.hgetall(bench.keys.meta)).toEqual(await bench.clients[0]!.hgetall(bench.keys.meta))
 })
 
+it('brings no more at once than a few megabytes', async () => {
+	bench = await RingBench.start(2, { partitions: 1 })
+	await bench.place()
+	const writer = bench.desk.open()
+	await writer.hit({ key: '/a' })
+	const day = 86_400_000
+	const today = Math.floor(Date.now() / day) * day
+	const days = [1, 2, 3, 4].map((back) => bench.keys.hits(0, 'human', { level: 'day', start: today - back * day }))
+	for (const key of days) await bench.clients[0]!.eval("for i = 1, 30000 do redis.call('ZADD', KEYS[1], -i, '=/' .. i) end", 1, key)
+	const copied: number[] = []
+	const report = await bench.rebalance(bench.nodes.slice(1), { onProgress: ({ bytes }) => void copied.push(bytes) })
+	expect(report.failed).toEqual([])
+	expect(report.bytes).toBeGreaterThan(1_000_000)
+	expect(Math.max(...copied.map((bytes, i) => bytes - (copied[i - 1] ?? 0)))).toBeLessThan(report.bytes / 2)
+	expect(await Promise.all(days.map((key) => bench.clients[1]!.zcard(key)))).toEqual(days.map(() => 30_000))
+})
+
 describe.each(steps)('a coordinator that is killed before it does: %s', (step) => {
 	it('is followed by one that finishes', async () => {
 		bench = await RingBench.start(2)

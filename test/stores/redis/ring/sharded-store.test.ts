@@ -177,6 +177,15 @@ describe('a ring of servers', () => {
 		expect((await reader.all.uniques()).value).toBe(2)
 	}, 60_000)
 
+	it('partitions move, however short the time is that a batch may take', async () => {
+		const counter = open(ring([0, 1]))
+		await hitAll(counter, 'ada')
+		await counter.flush()
+		const report = await ring([1], { writeTimeoutMs: 10 }).rebalance()
+		expect(report.failed.map(({ error }) => error.message)).toEqual([])
+		expect(await open(ring([1])).all.count()).toBe(200)
+	}, 60_000)
+
 	it('a client that slept through two moves of a partition counts at its owner', async () => {
 		const sleeper = open(ring([0, 1, 2]))
 		await hitAll(sleeper, 'ada')
