@@ -1,17 +1,19 @@
 /**
  * Hits into one Redis: with everything tallymark keeps (four levels, all keys together, the trend, visitors, exactly once) against INCR of a single number
  * with autopipelining, and against redis-metrics with minute granularity. One server of its own, without persistence, for all of them; its time, its
- * traffic and its memory are taken from the server's own counts.
+ * traffic and its memory are taken from the server's own counts. And what an append-only file costs: servers with one against a server without.
  */
 
 import { execFile } from 'node:child_process'
+import { closeSync, fdatasyncSync, openSync, writeSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { Redis } from 'ioredis'
 import { Counter, type CounterOptions } from '../src/index.ts'
 import { RedisStore } from '../src/redis.ts'
-import { startRedis } from '../test/support/redis-server.ts'
-import { type Contender, compare, gate, named, printTable, seeded, zipf } from './harness.ts'
+import { type RedisServer, startRedis } from '../test/support/redis-server.ts'
+import { type Contender, compare, gate, named, printTable, seeded, spread, zipf } from './harness.ts'
 
 const names = Array.from({ length: 20_000 }, (_, i) => `/articles/2026/${String(i).padStart(6, '0')}.html`.slice(0, 25))
 const pages = names.slice(0, 1_000)
@@ -32,6 +34,7 @@ export async function run(): Promise<void> {
 	} finally {
 		await server.stop()
 	}
+	await persistence()
 }
 
 async function speed(port: number): Promise<void> {
@@ -135,6 +138,75 @@ async function memory(port: number): Promise<void> {
 	printTable(['keys', 'redis-metrics', 'total, minute, hour, day', '+ trend', '+ one visitor, total and day'], rows)
 }
 
+/** The same hits into servers that keep a file of every write and one that keeps none, in turns. */
+async function persistence(): Promise<void> {
+	const rounds = 3
+	const kinds: readonly (readonly [name: string, fsync: string | undefined])[] = [
+		['no file', undefined],
+		['everysec', 'everysec'],
+		['always', 'always'],
+	]
+	const file = (fsync: string) => ['--appendonly', 'yes', '--appendfsync', fsync, '--auto-aof-rewrite-percentage', '0']
+	const servers: RedisServer[] = []
+	const loads = [
+		{ load: 'four flushes a second', hits: 300_000, options: { earlier: 100_000 } },
+		{ load: 'a flush for every 100 hits', hits: 10_000, options: { earlier: 10_000, flushEvery: 100 } },
+	]
+	try {
+		for (const [, fsync] of kinds) servers.push(await startRedis({ args: fsync === undefined ? [] : file(fsync) }))
+		const rows: string[][] = []
+		for (const { load, hits, options } of loads) {
+			const order = orderOf(hits)
+			const figures = kinds.map(([name], i): { contender: Contender; costs: number[][] } => {
+				const { port } = servers[i]!
+				const costs: number[][] = []
+				let deltas = 0
+				const inner = tallymark(name, port, order, options, (keys) => {
+					deltas += keys
+				})
+				const run = async (operations: number) => {
+					const admin = new Redis(port)
+					deltas = 0
+					const before = await counts(admin)
+					await inner.run(operations)
+					const after = await counts(admin)
+					admin.disconnect()
+					const micros = (after.cpu - before.cpu) * 1e6
+					costs.push([micros / operations, micros / deltas, (after.file - before.file) / operations])
+				}
+				return { contender: { ...inner, run }, costs }
+			})
+			await compare(
+				{ title: `Hits stored with an append-only file, everything on, ${load}`, operations: hits, rounds, warmups: 1 },
+				figures.map(({ contender }) => contender),
+			)
+			for (const { contender, costs } of figures) {
+				// Without the round that warmed up, and the short one that counts bytes.
+				const counted = costs.slice(1, 1 + rounds)
+				const median = (column: number) => spread(counted.map((row) => row[column]!)).median
+				rows.push([`${load}, ${contender.name}`, median(0).toFixed(2), median(1).toFixed(2), median(2).toFixed(1)])
+			}
+		}
+		console.log(`\nWhat the servers do for it (${fsyncMs(servers[0]!.dir).toFixed(2)} ms for an fsync of 4 KB on this disk)`)
+		printTable(['', 'server us/hit', 'us/delta', 'file bytes/hit'], rows)
+	} finally {
+		await Promise.all(servers.map((server) => server.stop()))
+	}
+}
+
+/** What bounds a server that waits for the disk: the median of some. */
+function fsyncMs(dir: string): number {
+	const file = openSync(join(dir, 'fsync'), 'w')
+	const times = Array.from({ length: 51 }, () => {
+		const start = performance.now()
+		writeSync(file, Buffer.alloc(4_096))
+		fdatasyncSync(file)
+		return performance.now() - start
+	})
+	closeSync(file)
+	return spread(times).median
+}
+
 function orderOf(length: number): readonly string[] {
 	return Array.from(zipf(pages.length, length, seeded(1)), (index) => pages[index] as string)
 }
@@ -162,7 +234,7 @@ function tallymark(
 	name: string,
 	port: number,
 	order: readonly string[],
-	{ earlier = 0, ...options }: CounterOptions & { earlier?: number } = {},
+	{ earlier = 0, flushEvery, ...options }: CounterOptions & { earlier?: number; flushEvery?: number } = {},
 	flushed: (keys: number) => void = () => {},
 ): Contender {
 	let counter: Counter
@@ -170,12 +242,13 @@ function tallymark(
 	let hits = 0
 	let admin: Redis
 	let dropped = 0
-	const hit = async (operations: number) => {
+	const hit = async (operations: number, slice = SLICE) => {
 		for (const end = hits + operations; hits < end; ) {
-			for (const pause = Math.min(end, hits + SLICE); hits < pause; hits++) {
+			for (const pause = Math.min(end, hits + slice); hits < pause; hits++) {
 				void counter.hit(order[hits % order.length] as string, { visitor: visitors[(hits * 7_919) % CROWD] as string })
 			}
-			await new Promise((resolve) => setImmediate(resolve))
+			if (slice === flushEvery) await counter.flush()
+			else await new Promise((resolve) => setImmediate(resolve))
 		}
 		await counter.flush()
 	}
@@ -195,7 +268,7 @@ function tallymark(
 			hits = 0
 			await hit(earlier)
 		},
-		run: hit,
+		run: (operations) => hit(operations, flushEvery),
 		tidy: async () => {
 			await counter.close()
 			const reader = new Counter({ store: new RedisStore(`redis://127.0.0.1:${port}`), ...options })
@@ -294,12 +367,14 @@ async function bytesPerKey(port: number, keys: number, fill: () => Promise<() =>
 	return (after.memory - before.memory) / keys
 }
 
-async function counts(redis: Redis): Promise<{ cpu: number; bytes: number; memory: number }> {
+async function counts(redis: Redis): Promise<{ cpu: number; bytes: number; memory: number; file: number }> {
 	const info = await redis.info('all')
-	const number = (name: string) => Number(new RegExp(`^${name}:([\\d.]+)`, 'm').exec(info)?.[1])
+	const number = (name: string) => Number(new RegExp(`^${name}:([\\d.]+)`, 'm').exec(info)?.[1] ?? 0)
 	return {
 		cpu: number('used_cpu_user') + number('used_cpu_sys'),
 		bytes: number('total_net_input_bytes'),
 		memory: number('used_memory') - number('mem_clients_normal'),
+		/** Of a server that appends what it writes. */
+		file: number('aof_current_size'),
 	}
 }
