@@ -19,12 +19,24 @@ export interface CountingOptions {
 }
 
 const mostNamed = 10_000
+/**
+ * A visit on one server is to be seen on the dashboard of another within two seconds. It may take this long to be stored, this long until what the other
+ * has read before is too old, and the dashboard looks as often.
+ */
+export const freshMs = 500
 
 export function openCounting({ store, maxPages = 100_000, onError }: CountingOptions = {}): Counting {
 	const exact = { store, onError, batch: false, cache: false, uniques: false } as const
 	return {
 		// Visitors per minute and hour too: /analytics tells them for every bucket.
-		pages: new Counter({ store, onError, maxKeys: maxPages, uniquesPer: ['total', 'minute', 'hour', 'day'] }),
+		pages: new Counter({
+			store,
+			onError,
+			maxKeys: maxPages,
+			uniquesPer: ['total', 'minute', 'hour', 'day'],
+			batch: { maxWaitMs: freshMs },
+			cache: { ttlMs: freshMs },
+		}),
 		named: new Counter({ ...exact, namespace: 'tm.counters', maxKeys: mostNamed }),
 		deleted: new Counter({ ...exact, namespace: 'tm.counters.deleted' }),
 	}

@@ -4,6 +4,7 @@
  */
 import { type Request, type Response, Router } from 'express'
 import type { Counter, Granularity } from '../../src/index.ts'
+import { freshMs } from './counting.ts'
 import { type AssetName, assetOf } from './dashboard/assets.ts'
 import { LiveFeed } from './dashboard/live.ts'
 import { pageViewOf, summaryOf } from './dashboard/summary.ts'
@@ -34,7 +35,7 @@ export interface DashboardOptions {
 
 export function dashboard(counter: Counter, { stopping }: DashboardOptions = {}): Router {
 	const router = Router()
-	const live = new LiveFeed({ stopping, read: async () => JSON.stringify(await summaryOf(counter)) })
+	const live = new LiveFeed({ stopping, everyMs: freshMs, read: async () => JSON.stringify(await summaryOf(counter)) })
 
 	router.get('/', sends('overview'))
 	router.get('/dashboard/page', sends('page'))

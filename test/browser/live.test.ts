@@ -209,6 +209,19 @@ it('lets go of who does not read, and of nobody else', async () => {
 	expect(await next()).toMatch(/^\d+ x/)
 })
 
+it('reads no more often because those who come find no reading', async () => {
+	const said = vi.spyOn(console, 'error').mockImplementation(() => {})
+	onTestFinished(() => said.mockRestore())
+	const { url, reads } = await feed({
+		everyMs: 60_000,
+		read: () => {
+			throw new Error('not now')
+		},
+	})
+	for (let more = 0; more < 10; more++) await watcher(url)
+	expect(reads()).toBe(1)
+})
+
 it('goes on after a reading that failed', async () => {
 	const said = vi.spyOn(console, 'error').mockImplementation(() => {})
 	onTestFinished(() => said.mockRestore())

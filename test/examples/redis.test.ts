@@ -18,9 +18,9 @@ describe('the example server on Redis', () => {
 		const [one, two] = await Promise.all([exampleServer(env), exampleServer(env)])
 		for (let at = 0; at < 30; at++) expect((await visit(at % 3 === 0 ? one.port : two.port, 'home')).status).toBe(200)
 
-		// Each sees its own hits at once; that of the other when they are stored (1 s) and the kept reading is past its time (5 s).
-		await expect.poll(async () => (await visits(one.port, 'home')).count, { timeout: 8_000, interval: 250 }).toBe(30)
-		await expect.poll(async () => (await visits(two.port, 'home')).count, { timeout: 8_000, interval: 250 }).toBe(30)
+		// Each sees its own hits at once; that of the other when they are stored and the kept reading is past its time (half a second each).
+		await expect.poll(async () => (await visits(one.port, 'home')).count, { timeout: 8_000, interval: 100 }).toBe(30)
+		await expect.poll(async () => (await visits(two.port, 'home')).count, { timeout: 8_000, interval: 100 }).toBe(30)
 
 		expect(await visits(one.port, 'never-read-before')).toEqual({ count: 0, served_via: `redis:${redis.port}` })
 		expect(await visits(one.port, 'never-read-before')).toEqual({ count: 0, served_via: 'in_memory_cache' })
@@ -52,6 +52,40 @@ describe('the example server on Redis', () => {
 		}
 		const { port } = await exampleServer({ REDIS_URL: redis.url })
 		expect(JSON.parse((await ask(port, '/stats')).body)).toMatchObject({ views: 4, unique_visitors: 1 })
+	})
+
+	// Two seconds are the promise; a machine that is busy with other tests may need another try.
+	it('a visit on one process is on the dashboard of the other within two seconds', { retry: 2, timeout: 60_000 }, async () => {
+		const redis = await startRedis()
+		onTestFinished(() => redis.stop())
+		const [one, two] = await Promise.all([exampleServer({ REDIS_URL: redis.url }), exampleServer({ REDIS_URL: redis.url })])
+		const watched = new AbortController()
+		onTestFinished(() => watched.abort())
+		const { body } = await fetch(`${two.url}/live`, { signal: watched.signal })
+		let total = -1
+		const watching = (async () => {
+			let text = ''
+			for await (const piece of body!.pipeThrough(new TextDecoderStream())) {
+				const events = (text + piece).split('\n\n')
+				text = events.pop()!
+				for (const event of events) total = JSON.parse(/^data: (.*)$/m.exec(event)?.[1] ?? 'null')?.numbers?.hits.total ?? total
+			}
+		})().catch(() => {})
+		await expect.poll(() => total, { interval: 10 }).toBe(0)
+		const delays: number[] = []
+		for (let seen = 1; seen <= 8; seen++) {
+			// Somebody else reads there too, so that what is kept is of any age.
+			await visits(two.port, 'home')
+			await new Promise((resolve) => setTimeout(resolve, 137 * seen))
+			const sent = performance.now()
+			await visit(one.port, 'home')
+			await expect.poll(() => total, { interval: 10 }).toBe(seen)
+			delays.push(Math.round(performance.now() - sent))
+		}
+		console.log(`A visit is on the other's dashboard after ${delays.join(', ')} ms`)
+		expect(Math.max(...delays)).toBeLessThan(2_000)
+		watched.abort()
+		await watching
 	})
 
 	it('one of two processes makes a counter that both are asked for, and again after it was deleted', async () => {

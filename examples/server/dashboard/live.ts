@@ -1,4 +1,4 @@
-/** Server-sent events: one reading a second for all who watch, none while nobody does. */
+/** Server-sent events: one reading after the other for all who watch, none while nobody does. */
 import type { Response } from 'express'
 import { HttpError } from '../errors.ts'
 
@@ -46,9 +46,9 @@ export class LiveFeed {
 		response.write(`retry: ${retryMs}\n\n`)
 		this.#clients.add(response)
 		response.on('close', () => this.#left(response))
-		// A reading is at most a second old while somebody watches; the first to come waits for one.
+		// While somebody watches, the last reading is not old, or the next is due; the first to come starts them.
 		if (this.#timer !== undefined && this.#last !== undefined) response.write(eventOf(this.#last))
-		else if (!this.#reading) void this.#tick()
+		else if (!this.#reading && this.#timer === undefined) void this.#tick()
 	}
 
 	/** One reading at a time: the next is due after this one came, however long it took. */
