@@ -42,7 +42,7 @@ export function hitCounter<Request extends ExpressRequest = ExpressRequest, Resp
 		route: routeOf,
 	})
 	return (request, response, next) => {
-		if (cookie !== undefined) sendCookie(response, (status) => cookie(request, status))
+		if (cookie !== undefined) sendCookie(response, (status) => cookie(request, response, status))
 		response.on('close', () => {
 			if (wasSent(response)) void finished(request, response, response.statusCode, response)
 		})

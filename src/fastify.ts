@@ -63,7 +63,7 @@ export function hitCounter<Request extends FastifyRequestLike = FastifyRequestLi
 	instance.addHook('onRequest', onRequest as never)
 	if (cookie !== undefined) {
 		const onSend = (request: Request, reply: Reply, _payload: unknown, next: () => void) => {
-			const value = cookie(request, reply.statusCode)
+			const value = cookie(request, reply, reply.statusCode)
 			if (value !== undefined) reply.header('set-cookie', value)
 			next()
 		}

@@ -45,7 +45,7 @@ export function hitCounter<Context extends KoaContext = KoaContext>(
 	return (context, next) => {
 		const { req, res } = context
 		keepAddress(context.request, req)
-		if (cookie !== undefined) sendCookie(res, (status) => cookie(context, status))
+		if (cookie !== undefined) sendCookie(res, (status) => cookie(context, context, status))
 		res.on('close', () => {
 			if (wasSent(res)) void finished(context, context, res.statusCode, res)
 		})

@@ -1,7 +1,7 @@
 /**
  * Visitors known by a cookie: a random id that the server signs, so that nobody can make one up. More exact than an address and a browser's name, and a
- * thing to ask people's consent for. It is set with the first page that counts and not renewed: after `maxAgeMs` everybody is somebody new. Who keeps no
- * cookies is a new visitor with each page.
+ * thing to ask people's consent for. It is set with the first page that counts in the human lane, and not renewed: after `maxAgeMs` everybody is somebody
+ * new. Who keeps no cookies is a new visitor with each page. In the other lanes hits have a visitor only where there is a cookie already.
  */
 import { type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto'
 import { expected } from '../errors.ts'

@@ -59,7 +59,7 @@ export function fetchCounting<Given extends readonly [unknown, ...unknown[]]>(
 	return (request, response, ...given) => {
 		if (!countable(request.method, response.status)) return response
 		const exchange = { request, given }
-		const cookie = counting.cookie?.(exchange, response.status)
+		const cookie = counting.cookie?.(exchange, response, response.status)
 		let stored: (hit: Promise<unknown> | undefined) => void = () => {}
 		waitUntil?.(
 			new Promise((resolve) => {

@@ -30,7 +30,8 @@ export interface HitCounterOptions<Request, Response> extends LaneOptions {
 	readonly counter: HitTarget
 	/**
 	 * The key to count under. `'path'`: the path, as `keyOfPath` writes it; `'route'`: the pattern of the route that answered (`/users/:id`), the path where
-	 * there is none; or a function, asked after the response has finished; undefined: do not count. @default 'path'
+	 * there is none; or a function, asked after the response has finished; undefined: do not count. Where a cookie may have to be set, it is asked before the
+	 * headers are sent too, and so are `skip` and `classify`. @default 'path'
 	 */
 	readonly key?: 'path' | 'route' | ((request: Request) => string | undefined)
 	/**
@@ -57,7 +58,7 @@ export interface HitCounting<Request, Response> {
 	 */
 	finished(request: Request, response: Response, status: number, exchange: object): Promise<unknown> | undefined
 	/** To be called before the headers are sent, where there is one: the `Set-Cookie` to send with this response. Never throws. */
-	readonly cookie: ((request: Request & object, status: number) => string | undefined) | undefined
+	readonly cookie: ((request: Request & object, response: Response, status: number) => string | undefined) | undefined
 }
 
 const nothing = () => {}
@@ -85,9 +86,19 @@ export function hitCounting<Request, Response>(
 	shared[mounted] = (shared[mounted] ?? 0) + 1
 	let waiting = 0
 
+	function skipped(request: Request, response: Response): boolean {
+		return skip === undefined ? isHealthCheck(read.target(request)) : skip(request, response)
+	}
+
 	function page(request: Request): string | undefined {
 		if (typeof key === 'function') return key(request)
 		return (key === 'route' ? read.route(request) : undefined) ?? keyOfPath(read.target(request))
+	}
+
+	function kindOf(request: Request, optedOut: boolean): Lane {
+		if (typeof classify === 'string') return classify
+		const kind = lane(request, optedOut)
+		return classify === undefined ? kind : classify(request, kind)
 	}
 
 	/** Counts when it is known whose the hit is. */
@@ -110,7 +121,7 @@ export function hitCounting<Request, Response>(
 			let asked: string | undefined
 			try {
 				asked = 'skip'
-				if (skip === undefined ? isHealthCheck(read.target(request)) : skip(request, response)) return undefined
+				if (skipped(request, response)) return undefined
 				asked = 'key'
 				const counted = page(request)
 				if (counted === undefined) return undefined
@@ -134,15 +145,18 @@ export function hitCounting<Request, Response>(
 			}
 		},
 
+		// Only with a page that will count for a human: nobody else is somebody to know again.
 		cookie:
 			source?.cookie &&
-			((request, status) => {
+			((request, response, status) => {
 				try {
-					if (!countable(read.method(request), status)) return undefined
+					if (!countable(read.method(request), status) || skipped(request, response)) return undefined
 					if (privacySignals !== 'ignore' && asksForPrivacy(request, read)) return undefined
+					if (typeof key === 'function' && key(request) === undefined) return undefined
+					if (kindOf(request, false) !== 'human') return undefined
 					return source.cookie?.(request, read)
-				} catch (error) {
-					report(counter, failure('visitor', error))
+				} catch {
+					// It will throw again when the page is counted, and is reported then.
 					return undefined
 				}
 			}),

@@ -2,7 +2,7 @@
 
 /** What is asked of a response: HTTP/1's and HTTP/2's have it. */
 export interface NodeResponse {
-	readonly statusCode: number
+	statusCode: number
 	/** Whether the application has ended it. */
 	readonly writableEnded: boolean
 	/** Whether all of it was handed to the system. */
@@ -23,6 +23,8 @@ export function sendCookie(response: NodeResponse, cookieFor: (status: number) =
 	const { writeHead } = response
 	response.writeHead = (status: number, ...rest: unknown[]) => {
 		response.writeHead = writeHead
+		// As it will be in a moment, for who looks at the response.
+		response.statusCode = status
 		const cookie = cookieFor(status)
 		return writeHead.call(response, status, ...((cookie === undefined ? rest : withCookie(response, rest, cookie)) as never[]))
 	}

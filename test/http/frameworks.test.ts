@@ -283,6 +283,45 @@ describe.each(frameworks)('$name', (framework: Framework) => {
 			expect(cookiesOf(await ask('/a'))).toHaveLength(1)
 		})
 
+		it('is set only with a page that counts for a human: not with health checks, what is left out, or for bots', async () => {
+			const { ask, settled } = await counted(
+				{
+					visitor,
+					skip: (request, response) => targetOf(request) === '/skipped' || statusOf(response) === 203,
+					key: (request) => (targetOf(request) === '/nameless' ? undefined : targetOf(request)),
+					own: { header: 'x-staff' },
+					classify: (request, lane) => (headerOf(request, 'x-lane') === 'own' ? 'own' : lane),
+				},
+				(path) => ({ status: path === '/odd' ? 203 : 200 }),
+			)
+			for (const path of ['/skipped', '/odd', '/nameless']) expect([path, cookiesOf(await ask(path))]).toEqual([path, []])
+			const others: Record<string, string>[] = [
+				{ 'user-agent': googlebot },
+				{ 'user-agent': gptBot },
+				{ 'sec-purpose': 'prefetch' },
+				{ 'x-staff': '1' },
+				{ 'x-lane': 'own' },
+			]
+			for (const headers of others) expect([headers, cookiesOf(await ask('/page', { headers }))]).toEqual([headers, []])
+			const first = await ask('/page')
+			expect(cookiesOf(first)).toHaveLength(1)
+			// Who has one is known by it in any lane.
+			await ask('/page', { headers: { 'x-staff': '1', cookie: pairOf(first) } })
+			const hits = await settled()
+			expect(hits.map(({ lane, visitor }) => [lane, visitor !== undefined])).toEqual([
+				['bot', false],
+				['ai', false],
+				['prefetch', false],
+				['own', false],
+				['own', false],
+				[undefined, true],
+				['own', true],
+			])
+
+			const plain = await counted({ visitor })
+			expect(cookiesOf(await plain.ask('/healthz'))).toEqual([])
+		})
+
 		it("leaves the application's own cookies alone", async () => {
 			const { ask } = await counted({ visitor }, () => ({ headers: { 'Set-Cookie': 'theme=dark' } }))
 			const cookies = cookiesOf(await ask('/a'))
