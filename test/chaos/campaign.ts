@@ -67,7 +67,7 @@ export class Totals {
 export interface CampaignResult {
 	readonly totals: Totals
 	readonly bad: readonly ScheduleResult[]
-	/** Sums over the schedules in which a kind of fault happened, and how often it did. */
+	/** Sums over the schedules in which a kind of fault happened, and how often it did in those that came to their end. */
 	readonly byKind: ReadonlyMap<Kind, { readonly happened: number; readonly totals: Totals }>
 	readonly ms: number
 }
@@ -88,7 +88,7 @@ export async function runCampaign({ target, plans, parallel, onResult }: Campaig
 				for (const kind of new Set(plan.faults.map(({ kind }) => kind))) {
 					const row = byKind.get(kind) ?? { happened: 0, totals: new Totals() }
 					byKind.set(kind, row)
-					row.happened += plan.faults.filter((fault) => fault.kind === kind).length
+					if (result.recount !== undefined) row.happened += plan.faults.filter((fault) => fault.kind === kind).length
 					row.totals.add(result)
 				}
 				onResult?.(result, totals)

@@ -6,13 +6,15 @@ import { levels } from './recount.ts'
 
 const options = { moves: 6, failovers: 1, linkFaults: 5, loadMs: 5_000 }
 const plans = (['takeOver', 'killMaster', 'hangMaster', 'handOver'] as const).map((surely, i) =>
-	clusterPlanOf(`ci:${i}`, { ...options, surely }),
+	clusterPlanOf(`ci:${i}`, { ...options, surely, killsWriter: surely === 'takeOver' || surely === 'killMaster' }),
 )
 
 group('the fault campaign on a cluster', () => {
 	it('finds no hit lost or doubled while slots move, masters change and connections break', { timeout: 180_000 }, async () => {
 		const happens = new Set(plans.flatMap(({ faults }) => faults.map(({ kind }) => kind)))
 		for (const kind of clusterKinds) expect(happens).toContain(kind)
+		const deadly = plans.filter(({ faults }) => faults.some(({ killsWriter }) => killsWriter === true))
+		expect(deadly.map(({ replicasToWaitFor }) => replicasToWaitFor)).toEqual([1, 1])
 		const { totals, bad } = await runCampaign({ target: 'cluster', plans, parallel: 1 })
 		expect(bad.map(describe)).toEqual([])
 		for (const level of levels) expect(totals.levels[level]).toEqual({ lost: 0, doubled: 0 })
@@ -21,7 +23,12 @@ group('the fault campaign on a cluster', () => {
 	})
 
 	it('finds hits lost and doubled when the sequences are switched off', { timeout: 120_000 }, async () => {
-		const { totals } = await runCampaign({ target: 'cluster-no-sequences', plans: plans.slice(0, 1), parallel: 1 })
-		expect(totals.lost + totals.doubled).toBeGreaterThan(0)
+		// Not every schedule hits it: a busy machine shifts the faults.
+		for (let i = 0, found = 0; found === 0; i++) {
+			const plan = clusterPlanOf(`cluster-no-sequences:${i}`, { ...options, surely: 'takeOver' })
+			const { totals } = await runCampaign({ target: 'cluster-no-sequences', plans: [plan], parallel: 1 })
+			found = totals.lost + totals.doubled
+			if (i === 4) expect(found).toBeGreaterThan(0)
+		}
 	})
 })

@@ -4,23 +4,30 @@ import { Random } from './random.ts'
 
 export interface ClusterPlanOptions {
 	/** @default 20 */
-	readonly moves?: number
+	readonly moves?: number | undefined
 	/** Of any kind. @default 2 */
 	readonly failovers?: number
 	/** @default 20 */
 	readonly linkFaults?: number
 	/** @default 15_000 */
-	readonly loadMs?: number
+	readonly loadMs?: number | undefined
 	/** The kind of the first failover. */
 	readonly surely?: ClusterKind | undefined
+	/**
+	 * For `surely` takeOver or killMaster: a replica lags behind its master, a writer is killed, and the replica takes over: what the writer was told is
+	 * stored must be there, for it has waited for a replica. @default false
+	 */
+	readonly killsWriter?: boolean
+	/** @default 0 or 1, and 1 where a writer is killed */
+	readonly replicasToWaitFor?: number
 }
 
 const failoverKinds = clusterKinds.filter((kind) => kind !== 'moveSlot')
 
 export function clusterPlanOf(seed: string, options: ClusterPlanOptions = {}): Plan {
-	const { moves = 20, failovers = 2, linkFaults = 20, loadMs = 15_000, surely } = options
+	const { moves = 20, failovers = 2, linkFaults = 20, loadMs = 15_000, surely, killsWriter = false } = options
 	const random = new Random(`cluster ${seed}`)
-	const base = planOf(seed, { kinds: ['cut'], loadMs })
+	const base = planOf(seed, { kinds: ['cut'], loadMs, ...(killsWriter && { surely: ['killWriter'] }) })
 	const kinds: ClusterKind[] = Array.from({ length: failovers }, (_, i) =>
 		i === 0 && surely !== undefined ? surely : random.pick(failoverKinds),
 	)
@@ -34,14 +41,20 @@ export function clusterPlanOf(seed: string, options: ClusterPlanOptions = {}): P
 		times: random.pick([1, 1, 2, 4]),
 		match: random.pick(['evalsha', 'evalsha', 'expireat', 'pfadd', '']),
 	})
+	const isDeadly = (i: number) => killsWriter && i === kinds.indexOf(surely ?? 'takeOver')
+	const deadly = (fault: Fault): Fault => ({ ...fault, forMs: random.whole(600, 900), share: fault.share / 2, killsWriter: true })
 	const spread = (i: number, all: number) => (0.05 + (0.9 * (i + 0.5 * random.next())) / all) * loadMs
 	return {
 		...base,
+		lasting: true,
 		partitions: random.pick([4, 16, 64]),
 		timeoutMs: random.pick([300, 1_000]),
-		replicasToWaitFor: random.pick([0, 0, 1]),
+		replicasToWaitFor: options.replicasToWaitFor ?? (killsWriter ? 1 : random.pick([0, 0, 1])),
 		faults: [
-			...kinds.map((kind, i) => fault(kind, 'server', spread(i, kinds.length))),
+			...kinds.map((kind, i) => {
+				const each = fault(kind, 'server', spread(i, kinds.length))
+				return isDeadly(i) ? deadly(each) : each
+			}),
 			...Array.from({ length: linkFaults }, (_, i) => fault(random.pick(linkKinds), 'link', spread(i, linkFaults))),
 		],
 	}

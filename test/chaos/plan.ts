@@ -63,6 +63,8 @@ export interface Fault {
 	readonly match: string
 	/** In a ring: which of its servers, or the way to which. */
 	readonly node?: number
+	/** In a cluster: the writer that does not live is killed just before somebody takes over. */
+	readonly killsWriter?: boolean
 }
 
 export interface WriterPlan {
@@ -93,6 +95,8 @@ export interface Plan {
 	readonly operations: boolean
 	readonly faults: readonly Fault[]
 	readonly loadMs: number
+	/** The load lasts until the last fault is over, if that is longer. */
+	readonly lasting?: boolean
 	/** In a cluster or a ring: how many replicas a batch waits for. */
 	readonly replicasToWaitFor?: number
 }

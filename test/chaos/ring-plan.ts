@@ -11,9 +11,9 @@ export interface RingPlanOptions {
 	/** These happen for sure, as far as they can in one schedule. */
 	readonly surely?: readonly Kind[]
 	/** Times that coordinators set out, one or two together. @default 3 */
-	readonly rebalances?: number
+	readonly rebalances?: number | undefined
 	/** @default 4_000 */
-	readonly loadMs?: number
+	readonly loadMs?: number | undefined
 }
 
 export function ringPlanOf(seed: string, options: RingPlanOptions = {}): Plan {
@@ -30,6 +30,7 @@ export function ringPlanOf(seed: string, options: RingPlanOptions = {}): Plan {
 	}
 	return {
 		...base,
+		lasting: true,
 		partitions: random.pick([3, 6, 12]),
 		timeoutMs: random.pick([300, 1_000]),
 		// With `always`, what was answered is on the disk, and a torn file still has it: it would be torn further than that.

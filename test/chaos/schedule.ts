@@ -39,7 +39,7 @@ export async function runSchedule(plan: Plan, target: Target, script: string): P
 	let timer: NodeJS.Timeout | undefined
 	try {
 		const late = new Promise<never>((_, reject) => {
-			const ms = longestMs + 3 * plan.loadMs
+			const ms = (plan.lasting === true ? 2 : 1) * longestMs + 3 * plan.loadMs
 			timer = setTimeout(() => reject(new Error(`The schedule was not through after ${ms} ms`)), ms)
 		})
 		const run = runOn(plan, target, script, dir, cleanUp)
@@ -77,7 +77,10 @@ async function runOn(plan: Plan, target: Target, script: string, dir: string, cl
 	const start = Date.now() + headStartMs
 	for (const [i, writer] of writers.entries()) writer.start({ target, plan, writer: i, place: known(stand.place, plan.writers[i]!), start })
 	const survivors = writers.filter((_, i) => !isKilled(i))
-	await Promise.all([faults(stand, plan.faults, start), ...survivors.map((writer) => writer.counted())])
+	const faulty = faults(stand, plan.faults, start).then(() => {
+		for (const writer of survivors) writer.enough()
+	})
+	await Promise.all([faulty, ...survivors.map((writer) => writer.counted())])
 
 	await stand.heal()
 	await Promise.all(survivors.map((writer) => writer.close()))
@@ -89,7 +92,7 @@ async function runOn(plan: Plan, target: Target, script: string, dir: string, cl
 }
 
 function standOf(plan: Plan, target: Target, killWriter: () => Promise<void>, cleanUp: CleanUp): Promise<Stand> {
-	if (isCluster(target)) return clusterStand(plan, cleanUp)
+	if (isCluster(target)) return clusterStand(plan, killWriter, cleanUp)
 	return isRing(target) ? ringStand(plan, killWriter, cleanUp) : serverStand(plan, killWriter, cleanUp)
 }
 

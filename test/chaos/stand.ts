@@ -37,7 +37,7 @@ export async function serverStand(plan: Plan, killWriter: () => Promise<void>, c
 	}
 }
 
-export async function clusterStand(plan: Plan, cleanUp: CleanUp): Promise<Stand> {
+export async function clusterStand(plan: Plan, killWriter: () => Promise<void>, cleanUp: CleanUp): Promise<Stand> {
 	const cluster = await RedisCluster.start({ args: ['--appendonly', 'yes'] })
 	cleanUp.push(() => cluster.stop())
 	const proxies = await Promise.all(cluster.members.map(({ port }) => TcpProxy.start(port)))
@@ -49,8 +49,9 @@ export async function clusterStand(plan: Plan, cleanUp: CleanUp): Promise<Stand>
 		async befall(fault) {
 			const { kind } = fault
 			const random = new Random(`${plan.seed} ${kind} ${fault.atMs}`)
+			const kill = fault.killsWriter === true ? killWriter : async () => {}
 			if (isOnLink(kind)) await happenOnLink(random.pick(proxies), kind, fault)
-			else await perform[kind as ClusterKind](cluster, fault, slots, random)
+			else await perform[kind as ClusterKind](cluster, fault, slots, random, kill)
 		},
 		async heal() {
 			await Promise.all(proxies.map((proxy) => proxy.heal()))
@@ -60,7 +61,8 @@ export async function clusterStand(plan: Plan, cleanUp: CleanUp): Promise<Stand>
 	}
 }
 
-type Perform = (cluster: RedisCluster, fault: Fault, slots: readonly number[], random: Random) => Promise<void>
+/** `kill` is called just before a replica that lags behind takes over. */
+type Perform = (cluster: RedisCluster, fault: Fault, slots: readonly number[], random: Random, kill: () => Promise<void>) => Promise<void>
 
 /** A master that has something of ours, and its replica. */
 async function pair(
@@ -91,18 +93,20 @@ const perform: Record<ClusterKind, Perform> = {
 		await cluster.failOver(replica)
 	},
 	/** The replica lacks what was written for a while. */
-	async takeOver(cluster, { forMs }, slots, random) {
+	async takeOver(cluster, { forMs }, slots, random, kill) {
 		const { master, replica } = await pair(cluster, slots, random)
 		const catchUp = await cluster.holdBack(replica, master)
 		await wait(forMs)
+		await kill()
 		await cluster.failOver(replica, 'TAKEOVER')
 		await catchUp()
 	},
 	/** Likewise, and its master is gone: the others choose it. */
-	async killMaster(cluster, { forMs, share }, slots, random) {
+	async killMaster(cluster, { forMs, share }, slots, random, kill) {
 		const { master, replica } = await pair(cluster, slots, random)
 		const catchUp = share < 0.5 ? await cluster.holdBack(replica, master) : async () => {}
 		await wait(forMs)
+		await kill()
 		await cluster.kill(master)
 		await cluster.until('a replica has taken over', () => cluster.isMaster(replica))
 		await catchUp()

@@ -62,6 +62,11 @@ export class WriterProcess {
 		this.#child.send({ ...orders, log: this.log })
 	}
 
+	/** The load need not last longer. */
+	enough(): void {
+		this.#child.send('enough')
+	}
+
 	/** Everything in the plan is counted. */
 	counted(): Promise<void> {
 		return this.#hear('counted')

@@ -1,6 +1,7 @@
 /**
  * A process that counts, as an application would: `node writer.js`, told over IPC what to do. It answers 'ready'; on `start` it counts what the plan says
- * and answers 'counted'; on 'close' it stores what is left, closes, answers 'closed' and ends. What it did is in its log.
+ * (where the load is lasting, until 'enough' at least) and answers 'counted'; on 'close' it stores what is left, closes, answers 'closed' and ends. What it
+ * did is in its log.
  */
 import { type Clock, systemClock } from '../../src/clock.ts'
 import { Counter } from '../../src/counter.ts'
@@ -8,7 +9,7 @@ import type { Batch, Outcome, SessionSettings, Store, StoreSession } from '../..
 import { lengthMs, startOf } from '../../src/time/granularity.ts'
 import { type PlannedHit, tickOf } from './hits.ts'
 import { type Plan, tickMs } from './plan.ts'
-import { counterOptions, isComplete, isRing, openStore, type Place, type Target } from './target.ts'
+import { counterOptions, isCluster, isComplete, isRing, openStore, type Place, type Target } from './target.ts'
 import { WriterLog } from './writer-log.ts'
 
 export interface Orders {
@@ -25,8 +26,8 @@ export interface Orders {
 
 const flushTicks = 20
 const idRetryMs = 60
-/** A partition of a ring is held up for longer while it moves, and a session remembers 16 attempts at a mark. */
-const ringIdRetryMs = 400
+/** Of a ring or a cluster a partition may be away for long, and a session remembers 16 attempts at a mark: twice as long each time, up to this. */
+const longestIdRetryMs = 2_000
 const closeMs = 20_000
 
 const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
@@ -85,10 +86,12 @@ class Writer {
 	/** Why the last one was needed. */
 	#lastRetry = ''
 	#closing = false
+	#enough: boolean
 
 	constructor(orders: Orders) {
 		const { target, plan, place, log, start } = orders
 		this.#orders = orders
+		this.#enough = plan.lasting !== true
 		this.#log = new WriterLog(log)
 		const { store, end } = openStore(target, place, plan)
 		this.#store = new Observed(store)
@@ -108,12 +111,17 @@ class Writer {
 	async count(): Promise<void> {
 		const { plan, writer: index, start } = this.#orders
 		const writer = plan.writers[index]!
-		for (let tick = 0; tick < writer.ticks; tick++) {
+		for (let tick = 0; tick < writer.ticks || !this.#enough; tick++) {
 			const due = start + writer.joinsAtMs + tick * tickMs - Date.now()
 			await wait(Math.max(0, due))
 			this.#tick(tick)
 			if (tick % flushTicks === flushTicks - 1 && writer.killedAtMs !== undefined) this.#flush()
 		}
+	}
+
+	/** Everything that was to happen has happened. */
+	enough(): void {
+		this.#enough = true
 	}
 
 	#tick(tick: number): void {
@@ -153,7 +161,9 @@ class Writer {
 
 	/** As whoever counts with an id does: the same id again until there is an answer. */
 	async #hitOnce(tick: number, i: number, { key, lane, by, visitor, id }: PlannedHit, at: number): Promise<void> {
-		for (;;) {
+		const { target } = this.#orders
+		const most = isRing(target) || isCluster(target) ? longestIdRetryMs : idRetryMs
+		for (let ms = idRetryMs; ; ms = Math.min(most, 2 * ms)) {
 			try {
 				const receipt = await this.#counter.hit(key, { lane, by, visitor, id, at })
 				this.#log.withId(tick, i, receipt.counted ? 'counted' : 'duplicate')
@@ -161,7 +171,7 @@ class Writer {
 			} catch {
 				if (this.#closing) break
 			}
-			await wait(isRing(this.#orders.target) ? ringIdRetryMs : idRetryMs)
+			await wait(ms)
 		}
 		this.#log.withId(tick, i, 'unanswered')
 	}
@@ -186,7 +196,11 @@ class Writer {
 }
 
 let writer: Writer | undefined
-process.on('message', async (message: Orders | 'close') => {
+process.on('message', async (message: Orders | 'enough' | 'close') => {
+	if (message === 'enough') {
+		writer?.enough()
+		return
+	}
 	if (message === 'close') {
 		await writer?.close()
 		process.send?.('closed', () => process.exit(0))
