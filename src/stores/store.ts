@@ -271,6 +271,11 @@ export interface StoreTransfer {
 	clear(): MaybePromise<void>
 	/** The note that is kept beside the numbers, for the one who copies into them; with `text` it is written first, with '' removed. */
 	note(text?: string): MaybePromise<string | undefined>
+	/**
+	 * Which numbers these are: the same text in every process, whatever the address or the name of the store, and another for others. A transfer without it
+	 * is known by its store object.
+	 */
+	identity?(): MaybePromise<string>
 }
 
 /** A counter's connection to a store. */

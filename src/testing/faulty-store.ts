@@ -306,10 +306,12 @@ class FaultySession implements StoreSession {
 class FaultyTransfer implements StoreTransfer {
 	readonly #inner: StoreTransfer
 	readonly #call: Call
+	readonly identity?: () => MaybePromise<string>
 
 	constructor(inner: StoreTransfer, call: Call) {
 		this.#inner = inner
 		this.#call = call
+		if (inner.identity !== undefined) this.identity = () => call('identity', () => inner.identity!())
 	}
 
 	async *snapshot(partition: number, at: number): AsyncGenerator<SnapshotRecord> {

@@ -9,6 +9,8 @@ import type { Layout } from './inventory.ts'
 const SCHEMA = 1
 /** Of the hash that has the agreement. */
 export const agreementField = 'settings'
+/** ... and a mark of its own, by which whoever copies the numbers knows them again. */
+export const identityField = 'identity'
 
 type Agreement = Readonly<Record<string, string | number>>
 

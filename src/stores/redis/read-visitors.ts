@@ -6,6 +6,7 @@ import type { VisitorSketch, VisitorTracker } from '../../visitors/tracker.ts'
 import type { SessionSettings, VisitorsQuery, VisitorsReading } from '../store.ts'
 import { ALL, type Keys, memberOf } from './keys.ts'
 import type { Reader } from './reader.ts'
+import { steadyScans } from './steady-scans.ts'
 import { visitorForm } from './visitor-form.ts'
 
 export async function readVisitors(
@@ -46,7 +47,13 @@ export async function readVisitorsOf(
 ): Promise<VisitorSketch> {
 	const form = visitorForm(tracker)
 	const found = await Promise.all(
-		stored.map(([partition, keys]) => form.read([...new Set(keys)], tracker, (commands) => reader.ask(partition, commands))),
+		stored.map(([partition, keys]) =>
+			form.read(
+				[...new Set(keys)],
+				tracker,
+				steadyScans((commands) => reader.ask(partition, commands)),
+			),
+		),
 	)
 	let union: VisitorSketch | undefined
 	for (const sketches of found) {

@@ -6,6 +6,7 @@ import { type Argument, type Command, command } from './client.ts'
 import { Failure } from './failure.ts'
 import { inventory } from './inventory.ts'
 import { ALL, type Keys, memberOf, shapeOf } from './keys.ts'
+import { identityField } from './meta.ts'
 import type { Reader } from './reader.ts'
 import { forget, oneCommand, restoreHash, restoreSorted } from './restore-scripts.ts'
 import { type SavedVisitors, type Step, savedVisitors } from './restore-visitors.ts'
@@ -15,9 +16,8 @@ import { steadyScans } from './steady-scans.ts'
 import type { TrendEpochs } from './trend-epoch.ts'
 import { chunks } from './visitor-form.ts'
 
-/** Fields of the settings' hash. */
+/** A field of the settings' hash. */
 const NOTE = 'copy'
-const IDENTITY = 'identity'
 /** Members in a script. */
 const MEMBERS = 500
 /** Positions in a millisecond: a later copy's are higher than all of an earlier one's. */
@@ -88,7 +88,7 @@ export class RedisTransfer implements StoreTransfer {
 	 */
 	async identity(): Promise<string> {
 		await this.#reader.ask(0, [])
-		const field = [this.#keys.meta, IDENTITY] as const
+		const field = [this.#keys.meta, identityField] as const
 		const asked = await Promise.allSettled(this.#route.links.map((link) => this.#reader.askLink(link, [command('hget', ...field)])))
 		const marks = asked.flatMap((each) => (each.status === 'fulfilled' ? each.value : [])).filter((mark) => mark !== null)
 		const away = asked.find((each) => each.status === 'rejected')
@@ -113,7 +113,7 @@ export class RedisTransfer implements StoreTransfer {
 			}
 		}
 		// What comes after them are other numbers: nobody may go on with a copy of these.
-		await Promise.all(this.#route.links.map((link) => this.#reader.askLink(link, [command('hdel', this.#keys.meta, IDENTITY)])))
+		await Promise.all(this.#route.links.map((link) => this.#reader.askLink(link, [command('hdel', this.#keys.meta, identityField)])))
 	}
 
 	/** Every server keeps it. Where one has an older one, less is known to be done: that does no harm. */

@@ -8,7 +8,7 @@ import { type Command, command } from '../client.ts'
 import { Failure } from '../failure.ts'
 import { type InventoryItem, inventory } from '../inventory.ts'
 import type { Keys } from '../keys.ts'
-import { agreementField, parseAgreement, type StoredSettings } from '../meta.ts'
+import { agreementField, identityField, parseAgreement, type StoredSettings } from '../meta.ts'
 import { chunks } from '../visitor-form.ts'
 import { askNode, tellNode } from './ask-node.ts'
 import { runIdOf } from './durable.ts'
@@ -108,9 +108,16 @@ export async function readSettings(node: Node, keys: Keys, timeoutMs: number): P
 
 /** What is not of a partition: the settings, and the writers, whose sequences come with the partition. */
 async function copyCommon(source: Node, target: Node, { keys, timeoutMs }: Transfer): Promise<StoredSettings | undefined> {
-	const [stored] = await askNode(source, [command('hget', keys.meta, agreementField)], timeoutMs)
+	const fields = [agreementField, identityField]
+	const values = await askNode(
+		source,
+		fields.map((field) => command('hget', keys.meta, field)),
+		timeoutMs,
+	)
+	const [stored] = values
 	if (typeof stored !== 'string') return undefined
-	await tellNode(target, [command('hsetnx', keys.meta, agreementField, stored)], timeoutMs)
+	const told = fields.flatMap((field, i) => (values[i] === null ? [] : [command('hsetnx', keys.meta, field, String(values[i]))]))
+	await tellNode(target, told, timeoutMs)
 	let cursor = '0'
 	do {
 		const [page] = await askNode(source, [command('zscan', keys.writers, cursor, 'COUNT', NAMES)], timeoutMs)
