@@ -1,5 +1,6 @@
 /** Text for a badge: made harmless, cut where it is long, escaped, and measured. */
 import { expected } from '../errors.ts'
+import { unseenCharacters } from './unseen.ts'
 
 /**
  * Widths in Verdana at 11 px, in tenths of a pixel, of the characters from space to `~`. badge-maker, which shields.io itself draws with, knows more
@@ -21,7 +22,7 @@ const longest = 64
 const longestRead = 1_024
 
 /** No markup, and nothing that XML cannot hold, that would turn the direction of what follows, or that nobody sees. */
-const unseen = /[\p{Cc}\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/gu
+const unseen = new RegExp(`[${unseenCharacters}]`, 'gu')
 const notInXml = /[\p{Surrogate}\ufffe\uffff]/gu
 
 /** A side of a badge as it is shown: one line, at most 64 characters. Throws `ERR_TALLYMARK_OPTION` for what is neither text nor a finite number. */

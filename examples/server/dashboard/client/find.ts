@@ -1,5 +1,6 @@
 /** The field that opens a page: it proposes the names that begin with what was typed. */
 import { byId, make } from './dom.ts'
+import { nameText } from './format.ts'
 
 const pauseMs = 150
 
@@ -16,7 +17,7 @@ export function startFind(): void {
 			const answer = await fetch(`/dashboard/pages.json?prefix=${encodeURIComponent(field.value)}`, { signal: asked.signal })
 			if (!answer.ok) return
 			const { pages }: { pages: string[] } = await answer.json()
-			list.replaceChildren(...pages.map((page) => make('option', { value: page })))
+			list.replaceChildren(...pages.map((page) => make('option', { value: page, label: nameText(page) })))
 		} catch {
 			// Proposals are a help; without them the name is typed out.
 		}

@@ -1,4 +1,5 @@
 /** Numbers and times in words. Times are UTC: so are the buckets they belong to. */
+import { unseenCharacters } from '../../../../src/badge/unseen.ts'
 import type { Estimate, Granularity } from '../../../../src/index.ts'
 
 const whole = new Intl.NumberFormat('en')
@@ -36,12 +37,32 @@ export function ageText(ms: number): string {
 	return ms < 120_000 ? `${(ms / 1_000).toFixed(1)} s` : `${whole.format(Math.round(ms / 60_000))} min`
 }
 
-/** A page's name for the eye: what would not be seen gets a sign of its own. */
+const picture = '\\p{Extended_Pictographic}[\\ufe0e\\ufe0f\\u{1f3fb}-\\u{1f3ff}]?'
+/** Letters of the scripts in which joiners shape words, and of others that do no harm here. */
+const joining = '(?![\\p{Script=Latin}\\p{Script=Greek}\\p{Script=Cyrillic}])[\\p{L}\\p{M}]'
+/** What stays as it is, in a group, or else what would not be seen. */
+const signed = new RegExp(
+	[
+		// One emoji: a family, a flag, a digit in a box.
+		`(\\u{1f3f4}[\\u{e0061}-\\u{e007a}]+\\u{e007f}|${picture}(?:\\u200d${picture})*|[\\d#*]\\ufe0f?\\u20e3`,
+		`(?<=${joining})[\\u200c\\u200d](?=${joining}))`,
+		`[${unseenCharacters}\\p{Default_Ignorable_Code_Point}]`,
+		// Spaces at the ends, beside each other, or not plain.
+		'^ +| +$| {2,}|(?! )\\p{Zs}',
+	].join('|'),
+	'gu',
+)
+
+/** A page's name for the eye: what would not be seen, or would have the rest read in another order, gets a sign of its own. */
 export function nameText(page: string): string {
-	const visible = [...page]
-		.map((character) => (character < ' ' ? String.fromCodePoint(0x2400 + character.codePointAt(0)!) : character))
-		.join('')
-	return visible.trim() === '' ? visible.replace(/\s/gu, '\u2423') : visible
+	return page.replace(signed, (found, kept?: string) => kept ?? Array.from(found, signOf).join(''))
+}
+
+function signOf(character: string): string {
+	const code = character.codePointAt(0)!
+	if (code < 0x20) return String.fromCodePoint(0x2400 + code)
+	if (code === 0x20) return '\u2423'
+	return `\u27e8U+${code.toString(16).toUpperCase().padStart(4, '0')}\u27e9`
 }
 
 export function pageUrl(page: string): string {
