@@ -15,7 +15,7 @@ import type { Keys } from '../keys.ts'
 import type { RouteListener } from '../route.ts'
 import { ensurePlacement, readOwns } from './ensure-placement.ts'
 import { type Own, parseOwn } from './own.ts'
-import { type Node, type Owner, type Placement, type PlacementReading, readPlacement } from './placement.ts'
+import { type Node, type Owner, type Placement, readPlacement } from './placement.ts'
 import type { RingNodes } from './ring-nodes.ts'
 
 export interface RingMapOptions {
@@ -143,7 +143,7 @@ export class RingMap {
 					`The nodes that answer are of the ring ${placement.id}, this counter is of the ring ${this.#id}, and ${failed[0]!.node.name} does not answer`,
 				)
 			const first = this.#owners === undefined
-			this.#learn(placement, failed)
+			this.#learn(placement, failed.length === 0)
 			if (first) this.#compare(placement)
 		} catch (error) {
 			// One of them is of another ring: each is asked again which it is of.
@@ -160,7 +160,7 @@ export class RingMap {
 		if (failed.length > 0) return failed[0]!.failure
 		if (placement?.id === this.#id && placement !== undefined) {
 			this.#strangers.delete(node.name)
-			this.#learn(placement, [])
+			this.#learn(placement, false)
 			return undefined
 		}
 		// It has lost everything, or is of another ring. A look that was under way may have asked it before.
@@ -168,11 +168,12 @@ export class RingMap {
 		return undefined
 	}
 
-	#learn({ id, version, nodes, owners }: Placement, failed: PlacementReading['failed']): void {
+	/** `isComplete`: every node has answered, and there is no later one. */
+	#learn({ id, version, nodes, owners }: Placement, isComplete: boolean): void {
 		this.#options.nodes.learn(nodes)
 		this.#watch()
 		this.#id = id
-		if (version >= this.#version || failed.length === 0) {
+		if (version >= this.#version || isComplete) {
 			this.#version = version
 			this.#names = new Set(nodes.map(({ name }) => name))
 		}

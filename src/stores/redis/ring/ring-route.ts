@@ -59,17 +59,20 @@ export class RingRoute implements Route {
 				if (this.#map.ownerOf(partition) === undefined) await this.#map.look()
 				const meeting = this.#map.meet(this.#map.ownerOf(partition)!.node)
 				const missed = meeting === undefined ? undefined : await meeting
-				if (missed !== undefined) return failed(missed)
 				const owner = this.#map.ownerOf(partition)!
 				const record = formatOwn({ state: 'active', epoch: owner.epoch })
-				const replies = await this.#sendFor(partition, record, commands, Math.max(1, Math.ceil(end - performance.now())))
+				const left = Math.max(1, Math.ceil(end - performance.now()))
+				const replies = missed === undefined ? await this.#sendFor(partition, record, commands, left) : [...failed(missed), missed]
 				const found = replies.at(-1)
 				const answers = replies.slice(0, -1)
 				if (found === record) return answers
 				if (found instanceof Failure) {
 					// Should the partition have moved before the node went away, the others know.
-					this.#map.lookAround().catch(() => {})
-					return answers
+					const looking = this.#map.lookAround().catch(() => {})
+					if (performance.now() >= end) return answers
+					await looking
+					if (this.#map.ownerOf(partition) === owner || attempt === FOLLOWED) return answers
+					continue
 				}
 				const own = parseOwn(found)
 				if (own?.state === 'sealed' && own.epoch > owner.epoch && !commands.some(isWrite)) return answers
