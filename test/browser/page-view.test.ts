@@ -29,6 +29,18 @@ describe("a page's own view", () => {
 		expectGoodManners(opened, origin)
 	})
 
+	it('says what to do to who comes without a name', async () => {
+		const { origin } = await dashboardServer()
+		for (const query of ['', '?page=']) {
+			const opened = await browser.open(`${origin}/dashboard/page${query}`)
+			const { page } = opened
+			expect(await text(page, 'page-name')).toBe('No page is chosen')
+			expect(await text(page, 'trouble')).toMatch(/^Type its name into the field above/)
+			expect(await page.locator('.card, .panel').count()).toBe(0)
+			expectGoodManners(opened, origin)
+		}
+	})
+
 	it('draws the range and the granularity that are chosen, and keeps them in the address', async () => {
 		const { counter, origin } = await dashboardServer()
 		for (let visitor = 0; visitor < 4; visitor++) void counter.hit('/', { visitor: `v${visitor}`, at: noon - 2 * hour })

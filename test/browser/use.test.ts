@@ -161,6 +161,31 @@ describe('a phone', () => {
 		for (const canvas of await page.locator('canvas').all()) expect((await canvas.boundingBox())!.width).toBeLessThan(336)
 	})
 
+	it.each([
+		[360, 2],
+		[768, 2],
+		[1280, 4],
+	])('%i pixels are wide enough for numbers of 13 digits, each in one line, in rows of %i', async (width, inRow) => {
+		const { origin, counter } = await dashboardServer()
+		void counter.hit('/', { by: 1_111_111_111_111, visitor: 'a' })
+		void counter.hit('/', { by: 9_876_543_210, lane: 'bot' })
+		const { page } = await browser.open(origin, { viewport: { width, height: 740 } })
+		await expect.poll(() => page.locator('#hits-total').textContent()).toBe('1,111,111,111,111')
+		expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(width)
+		const numbers = (await page.evaluate(`[...document.querySelectorAll('.number')].map((number) => {
+			const range = document.createRange()
+			range.selectNodeContents(number)
+			return [range.getClientRects().length, range.getBoundingClientRect().right <= number.getBoundingClientRect().right]
+		})`)) as [number, boolean][]
+		expect(numbers).toEqual(Array(4).fill([1, true]))
+		const tops = (await page.evaluate(
+			`[...document.querySelectorAll('.card')].map((card) => card.getBoundingClientRect().top)`,
+		)) as number[]
+		expect(tops.filter((top) => top === tops[0])).toHaveLength(inRow)
+		// Names have room beside them.
+		expect((await page.locator('#lanes tr th').first().boundingBox())!.width).toBeGreaterThan(90)
+	})
+
 	it('turned, the charts take the width that there is', async () => {
 		const { origin } = await busyServer()
 		const { page } = await browser.open(origin, { viewport: { width: 360, height: 740 } })

@@ -12,6 +12,12 @@ export function setText(target: string | HTMLElement, text: string): void {
 	if (element.textContent !== text) element.textContent = text
 }
 
+/** A number that is set large: its length says how large it may be in one line. */
+export function setNumber(id: string, text: string): void {
+	setText(id, text)
+	byId(id).style.setProperty('--length', String(text.length))
+}
+
 export function make<Tag extends keyof HTMLElementTagNameMap>(
 	tag: Tag,
 	attributes: Readonly<Record<string, string>> = {},

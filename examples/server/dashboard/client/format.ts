@@ -27,6 +27,11 @@ export function errorText({ value, exact, error }: Estimate): string {
 	return exact ? 'exact' : `± ${whole.format(Math.round(value * error))} (standard error ${percent.format(error)})`
 }
 
+/** All visitors of all time. */
+export function visitorsText(visitors: Estimate): string {
+	return `${whole.format(visitors.value)} unique ${visitors.value === 1 ? 'visitor' : 'visitors'}, ${errorText(visitors)}`
+}
+
 /** `now` against `before`, as a signed percentage; undefined where there was nothing before. */
 export function changeText(now: number, before: number): string | undefined {
 	return before === 0 ? undefined : signedPercent.format(now / before - 1)

@@ -2,8 +2,8 @@
 import type { HealthView, Numbers, Summary, TopPeriod } from '../shapes.ts'
 import { announce, trouble } from './announce.ts'
 import { Chart } from './chart.ts'
-import { byId, fillCells, fillRows, make, setText } from './dom.ts'
-import { ageText, changeText, clockText, errorText, nameText, numberText, pageUrl, scoreText } from './format.ts'
+import { byId, fillCells, fillRows, make, setNumber, setText } from './dom.ts'
+import { ageText, changeText, clockText, errorText, nameText, numberText, pageUrl, scoreText, shortNumber, visitorsText } from './format.ts'
 
 const hourMs = 3_600_000
 
@@ -14,6 +14,14 @@ const laneNames: Readonly<Record<Numbers['lanes'][number]['lane'], string>> = {
 	prefetch: 'Prefetches',
 	optout: 'Opted out',
 	own: 'Own visits',
+}
+
+/** Where tables have no room for long numbers. */
+const narrow = matchMedia('(max-width: 640px)')
+const longest = 1e9
+
+function amountText(amount: number, text = numberText): string {
+	return narrow.matches && amount >= longest ? shortNumber(amount) : text(amount)
 }
 
 /** Answers the function that shows a summary. */
@@ -32,10 +40,12 @@ export function startOverview(): (summary: Summary) => void {
 		when: clockText,
 	})
 	const period = byId<HTMLSelectElement>('top-period')
+	let last: Summary | undefined
 	let numbers: Numbers | undefined
 	period.addEventListener('change', () => numbers && showTop(numbers, period.value as TopPeriod))
 
-	return (summary) => {
+	const show = (summary: Summary) => {
+		last = summary
 		showHealth(summary.health)
 		trouble(summary.numbers ? undefined : 'The store does not answer: the numbers are those of before.')
 		if (summary.numbers === undefined) return
@@ -47,20 +57,22 @@ export function startOverview(): (summary: Summary) => void {
 		showPages(
 			'trending',
 			numbers.trending.map(({ key, score }) => ({ key, amount: score })),
-			scoreText,
+			(score) => amountText(score, scoreText),
 		)
 		showLanes(numbers.lanes)
 	}
+	narrow.addEventListener('change', () => last && show(last))
+	return show
 }
 
 function showCards({ perMinute, hits, uniques, todayHours, yesterdayHours }: Numbers): void {
-	setText('per-minute', numberText(perMinute))
+	setNumber('per-minute', numberText(perMinute))
 	announce(`${numberText(perMinute)} hits in the last minute, ${numberText(hits.today)} today`)
-	setText('hits-today', numberText(hits.today))
-	setText('uniques-today', numberText(uniques.today.value))
+	setNumber('hits-today', numberText(hits.today))
+	setNumber('uniques-today', numberText(uniques.today.value))
 	setText('uniques-today-error', `${errorText(uniques.today)}; yesterday ${numberText(uniques.yesterday.value)}`)
-	setText('hits-total', numberText(hits.total))
-	setText('uniques-total', `${numberText(uniques.total.value)} unique visitors, ${errorText(uniques.total)}`)
+	setNumber('hits-total', numberText(hits.total))
+	setText('uniques-total', visitorsText(uniques.total))
 	// Only full hours can be compared: yesterday's minutes are gone by now.
 	const full = todayHours.length - 1
 	const sum = (hours: readonly number[]) => hours.slice(0, full).reduce((before, value) => before + value, 0)
@@ -82,7 +94,7 @@ function showTop(numbers: Numbers, period: TopPeriod): void {
 	showPages(
 		'top',
 		numbers.top[period].map(({ key, hits }) => ({ key, amount: hits })),
-		numberText,
+		amountText,
 	)
 }
 
@@ -124,7 +136,7 @@ function showLanes(lanes: Numbers['lanes']): void {
 				make('td', { class: 'value' }),
 				make('td', { class: 'value' }),
 			]
-			fillCells(row, cells, [undefined, numberText(today), numberText(total)])
+			fillCells(row, cells, [undefined, amountText(today), amountText(total)])
 			row.querySelector('progress')!.value = all === 0 ? 0 : today / all
 		},
 	)

@@ -3,8 +3,8 @@ import type { Granularity } from '../../../../src/index.ts'
 import type { PageView, Summary } from '../shapes.ts'
 import { announce, trouble } from './announce.ts'
 import { Chart } from './chart.ts'
-import { byId, make, setText } from './dom.ts'
-import { errorText, nameText, numberText, whenText } from './format.ts'
+import { byId, make, setNumber, setText } from './dom.ts'
+import { errorText, nameText, numberText, visitorsText, whenText } from './format.ts'
 
 /** Within what the server keeps: minutes 24 hours, hours 31 days, days two years. */
 const stretches: Readonly<Record<Granularity, readonly (readonly [last: number, text: string])[]>> = {
@@ -29,6 +29,7 @@ const stretches: Readonly<Record<Granularity, readonly (readonly [last: number, 
 export function startPageView(): (summary: Summary) => void {
 	const params = new URLSearchParams(location.search)
 	const page = params.get('page') ?? ''
+	if (page === '') return showNone()
 	setText('page-name', nameText(page))
 	document.title = `${nameText(page)} – tallymark`
 
@@ -75,6 +76,14 @@ export function startPageView(): (summary: Summary) => void {
 	}
 }
 
+/** Somebody came without a page's name. */
+function showNone(): () => void {
+	setText('page-name', 'No page is chosen')
+	trouble('Type its name into the field above, or choose one from the overview.')
+	for (const place of document.querySelectorAll('.cards, .panel')) place.remove()
+	return () => {}
+}
+
 async function ask(
 	page: string,
 	granularity: string,
@@ -91,13 +100,13 @@ function offerStretches(select: HTMLSelectElement, granularity: Granularity, wan
 }
 
 function showPage(view: PageView, chart: PageChart): void {
-	setText('per-minute', numberText(view.perMinute))
+	setNumber('per-minute', numberText(view.perMinute))
 	announce(`${numberText(view.perMinute)} hits in the last minute, ${numberText(view.hits.today)} today`)
-	setText('hits-today', numberText(view.hits.today))
-	setText('uniques-today', numberText(view.uniques.today.value))
+	setNumber('hits-today', numberText(view.hits.today))
+	setNumber('uniques-today', numberText(view.uniques.today.value))
 	setText('uniques-today-error', errorText(view.uniques.today))
-	setText('hits-total', numberText(view.hits.total))
-	setText('uniques-total', `${numberText(view.uniques.total.value)} unique visitors, ${errorText(view.uniques.total)}`)
+	setNumber('hits-total', numberText(view.hits.total))
+	setText('uniques-total', visitorsText(view.uniques.total))
 	chart.show(view)
 }
 
