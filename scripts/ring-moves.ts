@@ -13,11 +13,11 @@ import { sleep, until } from '../test/stores/redis/support.ts'
 
 const steps: readonly MoveStep[] = ['prepare', 'seal', 'awaitSeal', 'copy', 'activate', 'awaitActivation', 'publish', 'tombstone', 'remove']
 const NODES = 3
-const PARTITIONS = 16
+const PARTITIONS = 24
 const KEYS = 400
 const VISITORS = 50
-/** Besides the two seconds or so that it takes a server to come back. */
-const CRASH_EVERY_MS = 2_000
+/** Besides the time that it takes a server to come back, one to two seconds. */
+const CRASH_EVERY_MS = 3_000
 /** Below the second that is waited for. */
 const TORN_MS = 950
 
@@ -67,7 +67,7 @@ async function main(): Promise<boolean> {
 		while (going()) {
 			const to = bench.nodes.filter(() => Math.random() < 0.6)
 			if (to.length === 0) continue
-			const killedBefore = Math.random() < 0.5 ? steps[random(steps.length)] : undefined
+			const killedBefore = Math.random() < 0.6 ? steps[random(steps.length)] : undefined
 			let killed = false
 			const onStep = (step: MoveStep, task: MoveTask) => {
 				note(step, task)

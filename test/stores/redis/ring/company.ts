@@ -30,6 +30,7 @@ export class Company {
 	/** From one writer alone to each node. */
 	readonly #cut: readonly TcpProxy[]
 	readonly #drowsy: readonly TcpProxy[]
+	readonly #crashing: Promise<unknown>[] = []
 	#asleep = false
 	#stopped = false
 
@@ -60,6 +61,13 @@ export class Company {
 		]
 		await Promise.all(started)
 		return company
+	}
+
+	/** Once at a time: see {@link RingBench.crash}. */
+	async crash(node: number, backMs: number): Promise<void> {
+		const crashing = (this.#crashing[node] ?? Promise.resolve()).then(() => this.bench.crash(node, backMs))
+		this.#crashing[node] = crashing.catch(() => {})
+		await crashing
 	}
 
 	/** Carl does not get through to a node for a while. */

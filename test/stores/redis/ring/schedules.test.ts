@@ -26,16 +26,22 @@ const steps: readonly MoveStep[] = [
 	'abortSource',
 ]
 
+interface Move {
+	readonly kind: 'move'
+	/** Nodes that shall own partitions, as bits. */
+	readonly to: number
+	readonly killedBefore?: MoveStep
+	/** Whoever is copied to has no room for it. */
+	readonly full?: boolean
+	/** A loss of power in the midst of it, at the source or the target of whichever move comes there first. */
+	readonly outage?: { readonly before: MoveStep; readonly at: 'from' | 'to' }
+	/** Nothing else happens before it is over. */
+	readonly waits?: boolean
+}
+
 type Event =
-	/** `to`: nodes that shall own partitions, as bits. `full`: whoever is copied to has no room for it. `waits`: nothing else happens before it is over. */
-	| {
-			readonly kind: 'move'
-			readonly to: number
-			readonly killedBefore: MoveStep | undefined
-			readonly full: boolean
-			readonly waits: boolean
-	  }
-	/** A loss of power: nothing of the file is lost where every answer waits for the disk. */
+	| Move
+	/** A loss of power. Nothing of the file is lost where every answer waits for the disk. */
 	| { readonly kind: 'crash'; readonly node: number; readonly backMs: number }
 	| { readonly kind: 'cutOff'; readonly node: number; readonly how: 'refuse' | 'swallow' | 'stall'; readonly forMs: number }
 	| { readonly kind: 'sleep' }
@@ -50,13 +56,17 @@ interface Schedule {
 const event: fc.Arbitrary<Event> = fc.oneof(
 	{
 		weight: 4,
-		arbitrary: fc.record({
-			kind: fc.constant('move' as const),
-			to: fc.integer({ min: 1, max: 2 ** NODES - 1 }),
-			killedBefore: fc.option(fc.constantFrom(...steps), { nil: undefined }),
-			full: fc.oneof({ weight: 3, arbitrary: fc.constant(false) }, fc.constant(true)),
-			waits: fc.boolean(),
-		}),
+		arbitrary: fc.record(
+			{
+				kind: fc.constant('move' as const),
+				to: fc.integer({ min: 1, max: 2 ** NODES - 1 }),
+				killedBefore: fc.constantFrom(...steps),
+				full: fc.constant(true),
+				outage: fc.record({ before: fc.constantFrom(...steps), at: fc.constantFrom('from', 'to') }),
+				waits: fc.constant(true),
+			},
+			{ requiredKeys: ['kind', 'to'] },
+		),
 	},
 	{
 		weight: 2,
@@ -88,25 +98,28 @@ const killedEverywhere: Schedule = {
 		{ kind: 'sleep' },
 		...steps.flatMap((killedBefore, i): Event[] => [
 			{ kind: 'cutOff', node: i % NODES, how: (['refuse', 'swallow', 'stall'] as const)[i % 3]!, forMs: 300 },
-			{ kind: 'move', to: 1 << ((i + 2) % NODES), killedBefore, full: killedBefore.startsWith('abort'), waits: true },
+			{ kind: 'move', to: 1 << ((i + 2) % NODES), killedBefore, ...(killedBefore.startsWith('abort') && { full: true }), waits: true },
 			{ kind: i % 4 === 2 ? 'wake' : 'sleep' },
 		]),
 	],
 }
 
-/** A writer sleeps through moves, another one is cut off from who gets the partitions, a third does not know that one; and power is lost meanwhile. */
+/**
+ * A writer sleeps through moves, another one is cut off from who gets the partitions, a third does not know that one. Power is lost where that would undo
+ * the last step, had it not been waited for.
+ */
 const clientsInTrouble: Schedule = {
 	fsync: 'everysec',
 	events: [
 		{ kind: 'sleep' },
 		{ kind: 'cutOff', node: 2, how: 'stall', forMs: 4_000 },
-		{ kind: 'move', to: 0b100, killedBefore: undefined, full: false, waits: true },
+		{ kind: 'move', to: 0b100, waits: true, outage: { before: 'remove', at: 'to' } },
 		{ kind: 'cutOff', node: 0, how: 'swallow', forMs: 3_000 },
-		{ kind: 'move', to: 0b011, killedBefore: 'awaitActivation', full: false, waits: false },
+		{ kind: 'move', to: 0b011, killedBefore: 'awaitActivation', outage: { before: 'copy', at: 'from' } },
 		{ kind: 'pause', ms: 1_600 },
 		{ kind: 'crash', node: 0, backMs: 950 },
 		{ kind: 'wake' },
-		{ kind: 'move', to: 0b110, killedBefore: undefined, full: false, waits: false },
+		{ kind: 'move', to: 0b110 },
 		{ kind: 'cutOff', node: 1, how: 'refuse', forMs: 1_500 },
 		{ kind: 'crash', node: 2, backMs: 400 },
 	],
@@ -115,20 +128,27 @@ const clientsInTrouble: Schedule = {
 /** Before which steps a coordinator was killed. */
 const killed = new Set<MoveStep>()
 
-async function move({ bench, nodes, namespace }: Company, { to, killedBefore, full }: Event & { kind: 'move' }): Promise<void> {
+async function move(company: Company, { to, killedBefore, full, outage }: Move, backMs: number): Promise<void> {
+	const { bench, nodes, namespace } = company
 	let dead = false
+	let isOut = false
 	const filled = new Set<string>()
-	const serverOf = (name: string) => bench.servers[nodes.findIndex((node) => node.name === name)]!
+	const numberOf = (name: string) => nodes.findIndex((node) => node.name === name)
+	const serverOf = (name: string) => bench.servers[numberOf(name)]!
 	const empty = async () => {
 		await Promise.all([...filled].map((name) => serverOf(name).freeMemory()))
 	}
-	const onStep = async (step: MoveStep, task: { readonly to: string }) => {
+	const onStep = async (step: MoveStep, task: { readonly from: string; readonly to: string }) => {
 		if (step === killedBefore) {
 			dead = true
 			killed.add(step)
 		}
 		if (dead) throw new Error('killed')
-		if (full && step === 'copy' && !filled.has(task.to)) {
+		if (outage?.before === step && !isOut) {
+			isOut = true
+			await company.crash(numberOf(task[outage.at]), backMs)
+		}
+		if (full === true && step === 'copy' && !filled.has(task.to)) {
 			filled.add(task.to)
 			await serverOf(task.to).fillMemory()
 		}
@@ -146,10 +166,10 @@ async function happen(company: Company, { fsync, events }: Schedule): Promise<vo
 	const going: Promise<void>[] = []
 	for (const each of events) {
 		if (each.kind === 'move') {
-			const moving = move(company, each)
+			const moving = move(company, each, fsync === 'always' ? 0 : 950)
 			going.push(moving)
-			if (each.waits) await moving
-		} else if (each.kind === 'crash') await bench.crash(each.node, fsync === 'always' ? 0 : each.backMs)
+			if (each.waits === true) await moving
+		} else if (each.kind === 'crash') await company.crash(each.node, fsync === 'always' ? 0 : each.backMs)
 		else if (each.kind === 'cutOff') going.push(company.cutOff(each.node, each.how, each.forMs))
 		else if (each.kind === 'sleep') company.fallAsleep()
 		else if (each.kind === 'wake') company.wake()
