@@ -41,7 +41,7 @@ export function dashboard(counter: Counter, { stopping }: DashboardOptions = {})
 	router.get('/dashboard/page', sends('page'))
 	for (const name of ['app.js', 'app.css', 'icon.svg'] as const) router.get(`/dashboard/${name}`, sends(name))
 
-	router.get('/live', (_request, response) => live.join(response))
+	router.get('/live', (request, response) => live.join(request, response))
 	router.get('/dashboard/summary.json', async (_request, response) => {
 		response.set('Cache-Control', 'no-store').json(await summaryOf(counter))
 	})

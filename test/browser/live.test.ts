@@ -24,7 +24,8 @@ async function feed({
 	let reads = 0
 	const live = new LiveFeed({ everyMs: 5, ...options, read: async () => read(++reads) })
 	const app = express()
-	app.get('/live', (_request, response) => live.join(response))
+	app.set('trust proxy', true)
+	app.get('/live', (request, response) => live.join(request, response))
 	app.get('/idle', (_request, response) => void response.end())
 	app.use(answerError)
 	const server = app.listen(0, '127.0.0.1')
@@ -52,10 +53,10 @@ interface Watcher {
 	leave(): void
 }
 
-async function watcher(url: string): Promise<Watcher> {
+async function watcher(url: string, address = '192.0.2.1'): Promise<Watcher> {
 	const leaving = new AbortController()
 	onTestFinished(() => leaving.abort())
-	const response = await fetch(`${url}/live`, { signal: leaving.signal })
+	const response = await fetch(`${url}/live`, { signal: leaving.signal, headers: { 'x-forwarded-for': address } })
 	expect(response.status).toBe(200)
 	const blocks = blocksOf(response.body!.pipeThrough(new TextDecoderStream()))
 	expect((await blocks.next()).value).toBe('retry: 2000')
@@ -171,6 +172,31 @@ it('takes so many, and no more', async () => {
 	first!.leave()
 	await closed
 	expect(await (await watcher(url)).next()).toMatch(/^\d+$/)
+})
+
+it('takes fewer of one address', async () => {
+	const { url, nextClose } = await feed({ mostOfAddress: 2 })
+	const refused = async (address: string) => (await fetch(`${url}/live`, { headers: { 'x-forwarded-for': address } })).status
+	for (const [one, another, other] of [
+		['192.0.2.1', '192.0.2.1', '192.0.2.2'],
+		['2001:db8::1', '2001:db8::2', '2001:db8:0:1::1'],
+	] as const) {
+		const first = await watcher(url, one)
+		await watcher(url, another)
+		expect(await refused(one)).toBe(429)
+		await watcher(url, other)
+		const closed = nextClose()
+		first.leave()
+		await closed
+		await watcher(url, one)
+	}
+})
+
+it('answers HEAD at once, and reads nothing for it', async () => {
+	const { url, reads } = await feed()
+	const answer = await fetch(`${url}/live`, { method: 'HEAD' })
+	expect([answer.status, answer.headers.get('content-type'), await answer.text()]).toEqual([200, 'text/event-stream; charset=utf-8', ''])
+	expect(reads()).toBe(0)
 })
 
 it('ends every stream when the server stops, so that it can', async () => {
