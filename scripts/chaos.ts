@@ -4,7 +4,7 @@
  * what must be seen failing. Ends with status 1 when a hit was lost or doubled. Schedule i of a campaign has the seed `<seed>:<i>`; `--only 17` runs that one.
  *
  * `--target cluster`: the schedules are of a Redis Cluster, each 20 slot moves, 2 failovers and 20 faults of links under load (`--moves`, `--failovers`,
- * `--link-faults`, `--load-ms`), so that `--schedules 10` are 200, 20 and 200. `--target ring`: of a ring of three servers, whose partitions are moved by
+ * `--link-faults`, `--load-ms`), so that `--schedules 10` are 200, 20 and 200; in some a writer dies with a master. `--target ring`: of a ring of three servers, whose partitions are moved by
  * one or two coordinators three times (`--moves`). The control of both is `--control no-sequences`.
  */
 import { stderr } from 'node:process'
@@ -71,12 +71,14 @@ function planFor(i: number): Plan {
 	const moves = values.moves === undefined ? undefined : whole('moves', values.moves, 0)
 	const loadMs = values['load-ms'] === undefined ? undefined : whole('load-ms', values['load-ms'], 1_000)
 	if (values.target === 'ring') return ringPlanOf(seed, { kinds: all, surely, rebalances: moves, loadMs })
+	const failover = clusterKinds[1 + (i % (clusterKinds.length - 1))]
 	return clusterPlanOf(seed, {
 		moves,
 		failovers: whole('failovers', values.failovers, 0),
 		linkFaults: whole('link-faults', values['link-faults'], 0),
 		loadMs,
-		surely: clusterKinds[1 + (i % (clusterKinds.length - 1))],
+		surely: failover,
+		killsWriter: i % 8 < 4 && (failover === 'takeOver' || failover === 'killMaster'),
 	})
 }
 const numbers = values.only === undefined ? Array.from({ length: schedules }, (_, i) => i) : [whole('only', values.only, 0)]
