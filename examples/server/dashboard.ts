@@ -3,12 +3,13 @@
  * events), and the same is to be had as JSON: /dashboard/summary.json, /dashboard/page.json, /dashboard/pages.json.
  */
 import { type Request, type Response, Router } from 'express'
-import type { Counter, Granularity } from '../../src/index.ts'
+import type { Counter } from '../../src/index.ts'
+import { serve } from './api/operation.ts'
 import { freshMs } from './counting.ts'
 import { type AssetName, assetOf } from './dashboard/assets.ts'
 import { LiveFeed } from './dashboard/live.ts'
+import { liveOperation, pageOperation, pagesOperation, summaryOperation } from './dashboard/operations.ts'
 import { pageViewOf, summaryOf } from './dashboard/summary.ts'
-import { HttpError } from './errors.ts'
 import { sendFixed } from './fixed.ts'
 
 /** Nothing but this server's own files, and no script can make markup out of text. */
@@ -41,18 +42,15 @@ export function dashboard(counter: Counter, { stopping }: DashboardOptions = {})
 	router.get('/dashboard/page', sends('page'))
 	for (const name of ['app.js', 'app.css', 'icon.svg'] as const) router.get(`/dashboard/${name}`, sends(name))
 
-	router.get('/live', (request, response) => live.join(request, response))
-	router.get('/dashboard/summary.json', async (_request, response) => {
+	serve(router, liveOperation, ({ request, response }) => live.join(request, response))
+	serve(router, summaryOperation, async ({ response }) => {
 		response.set('Cache-Control', 'no-store').json(await summaryOf(counter))
 	})
-	router.get('/dashboard/page.json', async (request, response) => {
-		const { granularity = 'minute', last = '60' } = request.query
-		// What else is wrong with them, the counter says.
-		const view = await pageViewOf(counter, text(request, 'page'), granularity as Granularity, Number(last))
-		response.set('Cache-Control', 'no-store').json(view)
+	serve(router, pageOperation, async ({ query: { page, granularity, last }, response }) => {
+		response.set('Cache-Control', 'no-store').json(await pageViewOf(counter, page, granularity, last))
 	})
-	router.get('/dashboard/pages.json', async (request, response) => {
-		const { keys } = await counter.list({ prefix: text(request, 'prefix'), limit: proposed })
+	serve(router, pagesOperation, async ({ query: { prefix }, response }) => {
+		const { keys } = await counter.list({ prefix, limit: proposed })
 		response.set('Cache-Control', 'no-store').json({ pages: keys })
 	})
 	return router
@@ -70,10 +68,4 @@ function sends(name: AssetName) {
 		})
 		sendFixed(response, asset)
 	}
-}
-
-function text(request: Request, name: string): string {
-	const value = request.query[name]
-	if (typeof value !== 'string') throw new HttpError(400, 'ERR_BAD_REQUEST', `Expected one \`${name}\` in the query`)
-	return value
 }

@@ -58,6 +58,10 @@ describe('/openapi.json', () => {
 			'GET /tally.js',
 			'GET /badge/{page_id}.svg',
 			'GET /badge/{page_id}.json',
+			'GET /live',
+			'GET /dashboard/summary.json',
+			'GET /dashboard/page.json',
+			'GET /dashboard/pages.json',
 		]) {
 			expect(described.map(({ method, path }) => `${method.toUpperCase()} ${path}`)).toContain(endpoint)
 		}
@@ -109,6 +113,13 @@ describe('/openapi.json', () => {
 			['GET', '/tally.js'],
 			['GET', '/health'],
 			['GET', '/metrics'],
+			['GET', '/dashboard/summary.json'],
+			['GET', '/dashboard/page.json?page=home'],
+			['GET', '/dashboard/page.json?page=home&granularity=minute&last=1440'],
+			['GET', '/dashboard/page.json'],
+			['GET', '/dashboard/pages.json?prefix=h'],
+			// Otherwise it does not end.
+			['HEAD', '/live'],
 		]
 		const asked = new Set<Operation>()
 		for (const [method, path, body] of requests) {
@@ -117,7 +128,9 @@ describe('/openapi.json', () => {
 				headers: { ...browser, ...(body !== undefined && { 'content-type': 'application/json' }) },
 				...(body !== undefined && { body: JSON.stringify(body) }),
 			})
-			const operation = operations.find((each) => each.method === method.toLowerCase() && patternOf(each).test(path.split('?')[0]!))!
+			const operation = operations.find(
+				(each) => each.method === method.toLowerCase().replace('head', 'get') && patternOf(each).test(path.split('?')[0]!),
+			)!
 			asked.add(operation)
 			const said = operation.answers[answer.status]
 			const schema = said?.schema ?? (answer.status >= 400 ? errorAnswer : undefined)

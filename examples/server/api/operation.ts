@@ -29,6 +29,8 @@ export interface Operation<
 	readonly description?: string
 	/** Needs the API key, where the server has one. */
 	readonly writes?: boolean
+	/** Tells numbers: needs the key for reading, where the server has one. */
+	readonly reads?: boolean
 	readonly params?: Params
 	readonly query?: Query
 	/** Those that matter, in lower case. */

@@ -1,4 +1,5 @@
 /** Every endpoint of the document, in the order in which it shows them. */
+import { dashboardOperations } from '../dashboard/operations.ts'
 import { analyticsOperations } from '../routes/analytics.ts'
 import { badgeOperations } from '../routes/badges.ts'
 import { bucketOperations } from '../routes/buckets.ts'
@@ -20,6 +21,7 @@ export const operations: readonly Operation[] = [
 	...bucketOperations,
 	...badgeOperations,
 	...tallyOperations,
+	...dashboardOperations,
 	...healthOperations,
 	...metricsOperations,
 ]

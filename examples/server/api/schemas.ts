@@ -9,10 +9,11 @@ export const pageId = z
 
 export const pageParams = z.object({ page_id: pageId })
 
-export const laneQuery = z
-	.enum(lanes as readonly [Lane, ...Lane[]])
-	.default('human')
-	.meta({ description: 'The kind of traffic to read.' })
+export const granularity = z.enum(['minute', 'hour', 'day'])
+
+export const lane = z.enum(lanes as readonly [Lane, ...Lane[]])
+
+export const laneQuery = lane.default('human').meta({ description: 'The kind of traffic to read.' })
 
 export const count = z.int().min(0)
 

@@ -5,7 +5,7 @@ import type { Estimate, Granularity, Lane } from '../../../src/index.ts'
 export interface Summary {
 	readonly health: HealthView
 	/** undefined while the store cannot be read. */
-	readonly numbers: Numbers | undefined
+	readonly numbers?: Numbers | undefined
 }
 
 export interface Numbers {
@@ -33,14 +33,14 @@ export interface HealthView {
 	readonly nodes: readonly {
 		readonly name: string
 		readonly status: 'up' | 'down'
-		readonly latencyMs: number | undefined
-		readonly reason: string | undefined
+		readonly latencyMs?: number | undefined
+		readonly reason?: string | undefined
 	}[]
 	readonly pendingHits: number
 	readonly oldestPendingMs: number
 	readonly dropped: number
 	readonly rolledBack: number
-	readonly lastError: string | undefined
+	readonly lastError?: string | undefined
 }
 
 /** Points of equal length, oldest first. */
@@ -59,5 +59,5 @@ export interface PageView {
 	readonly granularity: Granularity
 	readonly chart: Chart
 	/** Visitors of each point; undefined where there are too many points. */
-	readonly visitors: readonly number[] | undefined
+	readonly visitors?: readonly number[] | undefined
 }

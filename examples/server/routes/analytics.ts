@@ -2,11 +2,10 @@
 import { Router } from 'express'
 import { z } from 'zod'
 import { type Operation, serve } from '../api/operation.ts'
-import { count, laneQuery, pageId, whole } from '../api/schemas.ts'
+import { count, granularity, laneQuery, pageId, whole } from '../api/schemas.ts'
 import type { Counting } from '../counting.ts'
 import { HttpError } from '../errors.ts'
 
-const granularity = z.enum(['minute', 'hour', 'day'])
 const moment = z.iso.datetime()
 
 const perMinute = {
