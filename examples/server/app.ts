@@ -4,7 +4,7 @@ import { operations } from './api/operations.ts'
 import type { Counting } from './counting.ts'
 import { dashboard } from './dashboard.ts'
 import { answerError, notFound } from './errors.ts'
-import { apiKey as needsKey } from './guards/api-key.ts'
+import { readKey as needsReadKey, writeKey } from './guards/api-key.ts'
 import { crossOrigin } from './guards/cross-origin.ts'
 import { strictHeaders } from './guards/headers.ts'
 import { perAddress } from './guards/limits.ts'
@@ -26,7 +26,7 @@ import type { Settings } from './settings.ts'
 import type { Tracker } from './tracker.ts'
 
 export interface AppOptions
-	extends Partial<Pick<Settings, 'visitorSecret' | 'apiKey' | 'corsOrigin' | 'trustProxy' | 'rateLimit' | 'eventMaxAgeDays'>> {
+	extends Partial<Pick<Settings, 'visitorSecret' | 'apiKey' | 'readKey' | 'corsOrigin' | 'trustProxy' | 'rateLimit' | 'eventMaxAgeDays'>> {
 	readonly counting: Counting
 	/** Told of every request. */
 	readonly tracker?: Tracker | undefined
@@ -35,7 +35,7 @@ export interface AppOptions
 }
 
 export function createApp(options: AppOptions): Express {
-	const { counting, visitorSecret, apiKey, corsOrigin, trustProxy = ['loopback'], rateLimit, tracker, stopping } = options
+	const { counting, visitorSecret, apiKey, readKey, corsOrigin, trustProxy = ['loopback'], rateLimit, tracker, stopping } = options
 	const who = identity(counting.pages, visitorSecret)
 	const app = express()
 	app.disable('x-powered-by')
@@ -47,7 +47,9 @@ export function createApp(options: AppOptions): Express {
 	if (tracker !== undefined) app.use(tracker.middleware(who.visitorOf))
 	if (corsOrigin !== undefined) app.use(crossOrigin(corsOrigin))
 	if (rateLimit !== undefined) app.use(perAddress(rateLimit))
-	if (apiKey !== undefined) app.use(needsKey(apiKey, operations))
+	if (apiKey !== undefined) app.use(writeKey(apiKey, operations))
+	// Who may write may read.
+	if (readKey !== undefined) app.use(needsReadKey(apiKey === undefined ? [readKey] : [readKey, apiKey], operations))
 
 	app.use(
 		visits(counting, who),

@@ -14,6 +14,8 @@ export interface Settings {
 	readonly visitorSecret: string | undefined
 	/** Closes the endpoints that write. undefined: they are open. */
 	readonly apiKey: string | undefined
+	/** Closes what tells numbers, and the dashboard. undefined: they are open. */
+	readonly readKey: string | undefined
 	/** Whose scripts may call the API from other sites. undefined: nobody's. */
 	readonly corsOrigin: '*' | readonly string[] | undefined
 	/** What Express trusts to say whose request it brings: a number of proxies, or their addresses. */
@@ -39,6 +41,7 @@ export function settingsFrom(env: Environment): Settings {
 		redisCluster: redisUrlsFrom(env, 'REDIS_CLUSTER'),
 		visitorSecret: secret(env, 'VISITOR_SECRET'),
 		apiKey: secret(env, 'API_KEY'),
+		readKey: secret(env, 'READ_KEY'),
 		corsOrigin: originsFrom(env['CORS_ORIGIN'] || undefined),
 		trustProxy: proxiesFrom(env['TRUST_PROXY'] || 'loopback'),
 		rateLimit: whole(env, 'RATE_LIMIT', 0, 0, 1_000_000, ' (no limit)') || undefined,

@@ -39,6 +39,16 @@ describe('the example server', () => {
 		expectGoodManners(opened, url)
 	})
 
+	it('asks for a password where there is a READ_KEY, and is live with it', async () => {
+		const { port, url } = await exampleServer({ READ_KEY: 'a-key-for-those-who-read' })
+		await visit(port, '/')
+		const { page } = await browser.open(url, { httpCredentials: { username: 'me', password: 'a-key-for-those-who-read' } })
+		await expect.poll(() => page.locator('#hits-total').textContent()).toBe('1')
+		await page.getByRole('link', { name: '/', exact: true }).first().click()
+		await expect.poll(() => page.locator('#page-name').textContent()).toBe('/')
+		await expect.poll(() => page.locator('#hits-total').textContent()).toBe('1')
+	})
+
 	it('sends less than 150 kB, all of it its own, under a strict policy', async () => {
 		const { port, url } = await exampleServer()
 		const opened = await browser.open(url)

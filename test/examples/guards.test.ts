@@ -78,6 +78,69 @@ describe('API_KEY', () => {
 	})
 })
 
+describe('READ_KEY', () => {
+	const key = 'a-key-for-those-who-read'
+	const apiKey = 'a-key-for-those-who-write'
+	const basic = (user: string, password: string) => ({ authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}` })
+	const closed = [
+		...operations.filter((operation) => operation.reads).map(({ path }) => path),
+		'/',
+		'/dashboard/page',
+		'/dashboard/page/',
+		'/STATS/',
+		'/Dashboard/Page?page=x',
+	].map((path) => path.replace(/:bucket_key/, '2026-01-01').replace(/:\w+/, 'a'))
+	const open = [
+		'/health',
+		'/badge/a.svg',
+		'/badge/a.json',
+		'/pixel.gif?page=/',
+		'/tally.js',
+		'/site/',
+		'/docs',
+		'/openapi.json',
+		'/dashboard/app.css',
+	]
+
+	it('closes what tells numbers, and the dashboard, and nothing else', async () => {
+		const { ask, send } = await servedApp({ readKey: key })
+		expect(closed.length).toBeGreaterThan(15)
+		for (const path of closed) {
+			for (const headers of [
+				{},
+				{ authorization: `Bearer ${key}x` },
+				basic('me', `${key}x`),
+				basic(key, ''),
+				{ authorization: 'Basic %%%' },
+			]) {
+				for (const method of ['GET', 'HEAD']) {
+					const answer = await ask(path, { method, headers: headers as Record<string, string> })
+					expect([method, path, headers, answer.status]).toEqual([method, path, headers, 401])
+					expect(answer.headers['www-authenticate']).toMatch(/^Bearer, Basic realm=/)
+				}
+			}
+		}
+		for (const path of open) expect([path, (await ask(path, { headers: browser })).status]).toEqual([path, 200])
+		expect(await send('/visit/a')).toMatchObject({ status: 200 })
+	})
+
+	it('opens them to who has it, or the key for writing', async () => {
+		const { ask } = await servedApp({ readKey: key, apiKey })
+		for (const headers of [
+			{ authorization: `Bearer ${key}` },
+			{ 'x-api-key': key },
+			basic('anybody', key),
+			basic('', key),
+			{ 'x-api-key': apiKey },
+		]) {
+			for (const path of ['/stats', '/visits/a', '/metrics', '/', '/dashboard/summary.json']) {
+				expect([path, headers, (await ask(path, { headers: headers as Record<string, string> })).status]).toEqual([path, headers, 200])
+			}
+		}
+		expect((await ask('/visit/a', { method: 'POST', headers: { 'x-api-key': key } })).status).toBe(401)
+	})
+})
+
 describe('CORS_ORIGIN', () => {
 	const origin = 'https://site.example'
 	const preflight = {
@@ -170,6 +233,7 @@ describe('settings', () => {
 			redisUrl: undefined,
 			visitorSecret: undefined,
 			apiKey: undefined,
+			readKey: undefined,
 			corsOrigin: undefined,
 			trustProxy: ['loopback'],
 			rateLimit: undefined,
@@ -201,6 +265,7 @@ describe('settings', () => {
 
 	it.each([
 		['API_KEY', 'short'],
+		['READ_KEY', 'short'],
 		['API_KEY', 'with a line\nbreak in it'],
 		['VISITOR_SECRET', 'short'],
 		['CORS_ORIGIN', 'example.com'],

@@ -30,16 +30,24 @@ export function documentOf(operations: readonly Operation[]) {
 		servers: [{ url: '/' }],
 		tags: [...new Set(operations.map(({ tag }) => tag))].map((name) => ({ name })),
 		paths: paths as ZodOpenApiPathsObject,
-		components: { securitySchemes: { key: { type: 'http', scheme: 'bearer', description: 'Where the server has an API_KEY.' } } },
+		components: {
+			securitySchemes: {
+				key: {
+					type: 'http',
+					scheme: 'bearer',
+					description: 'Where the server has an API_KEY (for what writes) or a READ_KEY (for what tells numbers).',
+				},
+			},
+		},
 	})
 }
 
 function described(operation: Operation): ZodOpenApiOperationObject {
-	const { method, path, tag, summary, description, writes, params, query, headers, body, bodyOptional } = operation
+	const { method, path, tag, summary, description, writes, reads, params, query, headers, body, bodyOptional } = operation
 	const answers = {
 		...common,
 		...(method !== 'get' && ofWrites),
-		...(writes && { 401: { description: 'The API key is missing or wrong' } }),
+		...((writes || reads) && { 401: { description: 'The API key is missing or wrong' } }),
 		...operation.answers,
 	}
 	const example = body?.meta()?.['example']
@@ -48,7 +56,7 @@ function described(operation: Operation): ZodOpenApiOperationObject {
 		tags: [tag],
 		summary,
 		...(description !== undefined && { description }),
-		...(writes && { security: [{}, { key: [] }] }),
+		...((writes || reads) && { security: [{}, { key: [] }] }),
 		requestParams: { ...(params && { path: params }), ...(query && { query }), ...(headers && { header: headers }) } as never,
 		...(body && {
 			requestBody: {

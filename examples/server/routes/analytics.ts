@@ -11,6 +11,7 @@ const moment = z.iso.datetime()
 const perMinute = {
 	method: 'get',
 	path: '/analytics/page_views_per_minute',
+	reads: true,
 	tag: 'Analytics',
 	summary: 'Page views of the last minutes',
 	description: 'Zero-filled, oldest first; the last one is the current minute.',
@@ -26,6 +27,7 @@ const perMinute = {
 const series = {
 	method: 'get',
 	path: '/analytics/series',
+	reads: true,
 	tag: 'Analytics',
 	summary: 'A chart of the site or of a page',
 	description: 'Zero-filled, oldest first.',
@@ -43,6 +45,7 @@ const series = {
 const top = {
 	method: 'get',
 	path: '/analytics/top',
+	reads: true,
 	tag: 'Analytics',
 	summary: 'The pages with the most views',
 	query: z.object({
@@ -63,6 +66,7 @@ const top = {
 const trending = {
 	method: 'get',
 	path: '/analytics/trending',
+	reads: true,
 	tag: 'Analytics',
 	summary: 'The pages that are rising',
 	description: 'By views that lose half their worth every six hours.',

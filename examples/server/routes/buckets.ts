@@ -16,6 +16,7 @@ function bucketOf(granularity: Granularity) {
 	return {
 		method: 'get',
 		path: `/analytics/${granularity}-buckets/:bucket_key`,
+		reads: true,
 		tag: 'Analytics',
 		summary: `One ${granularity} of the site`,
 		params: z.object({

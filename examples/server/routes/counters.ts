@@ -25,6 +25,7 @@ const missing = { description: 'There is no such counter' }
 const list = {
 	method: 'get',
 	path: '/counters',
+	reads: true,
 	tag: 'Counters',
 	summary: 'Every counter, by name',
 	query: z.object({
@@ -53,6 +54,7 @@ const create = {
 const read = {
 	method: 'get',
 	path: '/counters/:name',
+	reads: true,
 	tag: 'Counters',
 	summary: 'Read a counter',
 	params,

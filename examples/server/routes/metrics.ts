@@ -8,6 +8,7 @@ import type { Counting } from '../counting.ts'
 const operation = {
 	method: 'get',
 	path: '/metrics',
+	reads: true,
 	tag: 'Server',
 	summary: 'Metrics for Prometheus',
 	answers: { 200: { description: "Prometheus's text format", type: 'text/plain' } },

@@ -23,6 +23,7 @@ const mostWithUniques = 1_000
 const stats = {
 	method: 'get',
 	path: '/stats',
+	reads: true,
 	tag: 'Pages',
 	summary: 'Views and unique visitors, in all and per page',
 	query: z.object({

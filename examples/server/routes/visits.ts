@@ -26,6 +26,7 @@ const visit = {
 const visitsOf = {
 	method: 'get',
 	path: '/visits/:page_id',
+	reads: true,
 	tag: 'Pages',
 	summary: 'How many visits a page had',
 	params: pageParams,
