@@ -1,7 +1,7 @@
 /**
  * Starts the server: `npm start`. The environment says where and how (README.md beside this file lists what); REDIS_URL, REDIS_NODES or REDIS_CLUSTER
  * keep the numbers in Redis, where several servers share them. `-- --tracker simple|rate|db` says after each request how many there were. SIGTERM and
- * SIGINT stop it without losing a hit.
+ * SIGINT stop it without losing a hit; where the store does not take what waits, it says how much that is and exits with 1.
  */
 import type { AddressInfo } from 'node:net'
 import { parseArgs } from 'node:util'
@@ -38,7 +38,7 @@ function main(settings: Settings, trackerKind: TrackerKind | undefined): void {
 		console.log(`${signal}: finishing what is under way (once more to exit at once)`)
 		stop(server, counting, tracker).then(({ hits = 'unknown', pages = 'unknown', unstored }) => {
 			console.log(`hits total ${hits}, pages ${pages}, unstored ${unstored}`)
-			process.exit(0)
+			process.exit(unstored === 0 ? 0 : 1)
 		}, fail)
 	}
 	process.on('SIGTERM', onSignal).on('SIGINT', onSignal)

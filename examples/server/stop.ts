@@ -17,8 +17,8 @@ export interface Totals {
 export async function stop(server: Server, counting: Counting, tracker?: Tracker, deadlineMs = 10_000): Promise<Totals> {
 	await closeServer(server, deadlineMs)
 	const [hits, pages] = await Promise.all([hitsOf(counting.pages), pagesOf(counting.pages)]).catch(() => [undefined, undefined])
-	const [{ unstored }] = await Promise.all([closeCounting(counting, deadlineMs), tracker?.close(deadlineMs)])
-	return { hits, pages, unstored }
+	const [counted, tracked] = await Promise.all([closeCounting(counting, deadlineMs), tracker?.close(deadlineMs)])
+	return { hits, pages, unstored: counted.unstored + (tracked?.unstored ?? 0) }
 }
 
 /** Resolves when the last connection is closed: at once where it is idle, after its response where it is not, in any case at the deadline. */

@@ -1,6 +1,6 @@
 /** `--tracker`: says after every request how many there were, and from how many visitors: `3 unique hits from total 7 hits`. */
 import type { RequestHandler } from 'express'
-import { Counter, type Store, type TallymarkError } from '../../src/index.ts'
+import { type CloseReport, Counter, type Store, type TallymarkError } from '../../src/index.ts'
 import type { Identity } from './identity.ts'
 
 /**
@@ -13,7 +13,7 @@ export type TrackerKind = (typeof trackerKinds)[number]
 export interface Tracker {
 	middleware(visitorOf: Identity['visitorOf']): RequestHandler
 	/** Prints what is still to be printed, and stores what is still to be stored. */
-	close(timeoutMs: number): Promise<void>
+	close(timeoutMs: number): Promise<CloseReport>
 }
 
 export interface TrackerOptions {
@@ -45,7 +45,7 @@ export function openTracker({ kind, store, print, onError }: TrackerOptions): Tr
 		},
 		async close(timeoutMs) {
 			await printed
-			await counter.close({ timeoutMs })
+			return counter.close({ timeoutMs })
 		},
 	}
 }

@@ -130,6 +130,18 @@ describe('the example server on Redis', () => {
 		expect(await server.ended).toMatchObject({ code: 0, totals: { hits: 11, unstored: 0 } })
 	}, 60_000)
 
+	it('stops with 1 where Redis stays away, and says how many hits are lost by it', async () => {
+		const redis = await startRedis()
+		const server = await exampleServer({ REDIS_URL: redis.url })
+		expect((await visit(server.port, 'home')).status).toBe(200)
+		await expect.poll(async () => JSON.parse((await ask(server.port, '/health')).body).pendingHits, { timeout: 8_000 }).toBe(0)
+		await redis.stop()
+		for (let at = 0; at < 3; at++) expect((await visit(server.port, 'home')).status).toBe(200)
+		server.process.kill('SIGTERM')
+		expect(await server.ended).toMatchObject({ code: 1 })
+		expect(server.output()).toMatch(/, unstored 3$/m)
+	}, 60_000)
+
 	it('two processes on a ring of servers agree, and name the server of a page', async () => {
 		const servers = await Promise.all([startRedis(), startRedis()])
 		onTestFinished(() => void Promise.all(servers.map((each) => each.stop())))

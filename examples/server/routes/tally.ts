@@ -23,7 +23,8 @@ const gif = Buffer.from('R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA
 const script = fixed('js', readFileSync(join(import.meta.dirname, '..', 'public', 'tally.js')))
 
 const page = z.string().min(1).max(8_192).optional().meta({
-	description: 'The path or address of the page. Default: the path of the page that embeds it, as far as the browser tells (`Referer`).',
+	description:
+		'The path or address of the page. Default: the path of the page that embeds it, as far as the browser tells (`Referer`); from another site mostly just `/`.',
 	example: '/about',
 })
 
