@@ -1,7 +1,7 @@
 /**
  * The fault campaign: writers count through a network and on a Redis that both fail in every way we know, then all is counted again.
  * `npm run chaos -- --schedules 1000 --seed 1 --parallel 3`; `--faults torn,cut` for some kinds only, `--control naive` or `--control no-sequences` for
- * what must be seen failing. Ends with status 1 when a hit was lost or doubled. Schedule i of a campaign has the seed `<seed>:<i>`; `--only 17` runs that one.
+ * what must be seen failing. Ends with status 1 when a hit was lost or doubled, or a key stays for ever that should not. Schedule i of a campaign has the seed `<seed>:<i>`; `--only 17` runs that one.
  *
  * `--target cluster`: the schedules are of a Redis Cluster, each 20 slot moves, 2 failovers and 20 faults of links under load (`--moves`, `--failovers`,
  * `--link-faults`, `--load-ms`), so that `--schedules 10` are 200, 20 and 200; in some a writer dies with a master. `--target ring`: of a ring of three servers, whose partitions are moved by
@@ -67,7 +67,7 @@ function planFor(i: number): Plan {
 	const seed = `${values.seed}:${i}`
 	// In turns, so that each kind happens at least that often.
 	const surely = [all[i % all.length]!]
-	if (values.target === 'redis') return planOf(seed, { kinds: all, surely })
+	if (values.target === 'redis') return planOf(seed, { kinds: all, surely, crowds: true })
 	const moves = values.moves === undefined ? undefined : whole('moves', values.moves, 0)
 	const loadMs = values['load-ms'] === undefined ? undefined : whole('load-ms', values['load-ms'], 1_000)
 	if (values.target === 'ring') return ringPlanOf(seed, { kinds: all, surely, rebalances: moves, loadMs })
@@ -83,6 +83,10 @@ function planFor(i: number): Plan {
 }
 const numbers = values.only === undefined ? Array.from({ length: schedules }, (_, i) => i) : [whole('only', values.only, 0)]
 const plans = numbers.map(planFor)
+
+// First of all: a campaign that does not come to its end can be had again too.
+const which = plans.length === 1 ? `schedule ${plans[0]!.seed}` : `schedules ${plans[0]!.seed} to ${plans.at(-1)!.seed}`
+console.log(`${target}, seed ${values.seed}: ${which}, ${parallel} at a time`)
 
 /** Bad schedules; what is wrong with the first few says it. */
 const worthPrinting = 20

@@ -24,10 +24,13 @@ const endless = '9:93'
 const plans = [
 	...together.map((surely, i) => planOf(`ci:${i}`, { surely, loadMs: 1_500 })),
 	planOf(endless, { surely: [kinds[93 % kinds.length]!] }),
+	// With a crowd: batches that are cut into several scripts.
+	planOf('ci:crowd:2', { surely: ['torn', 'failover'], loadMs: 1_500, crowds: true }),
 ]
 
 group('the fault campaign', () => {
-	it('finds no hit lost or doubled in the Redis store, whatever happens', { timeout: 150_000 }, async () => {
+	it('finds no hit lost or doubled in the Redis store, whatever happens', { timeout: 200_000 }, async () => {
+		expect(plans.some(({ crowd }) => crowd !== undefined)).toBe(true)
 		expect(new Set(plans.flatMap(({ faults }) => faults.map(({ kind }) => kind)))).toEqual(new Set(kinds))
 		const { totals, bad } = await runCampaign({ target: 'redis', plans, parallel: 2 })
 		expect(bad.map(describe)).toEqual([])

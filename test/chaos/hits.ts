@@ -26,6 +26,8 @@ export interface Tick {
 }
 
 const perTick = 25
+/** From one crowd of a writer to its next. */
+const crowdTicks = 40
 /** Names that a careless store takes for something else. */
 const oddKeys = ['__proto__', '{a}b', 'a:b*', '#a', '*', '=a', 'hits', 'line\nbreak', 'é', '\u{1f600}', ' ']
 const keys = [...oddKeys, ...Array.from({ length: 200 - oddKeys.length }, (_, i) => `/page/${i}`)]
@@ -52,6 +54,9 @@ export function tickOf(plan: Plan, writer: WriterPlan, tick: number): Tick {
 			id: i === 0 && tick % 2 === 0 && !own.includes(key) ? `${writer.name} ${tick}` : undefined,
 		}
 	})
+	if (plan.crowd !== undefined && tick % crowdTicks === writer.name.charCodeAt(0) % crowdTicks)
+		for (let i = 0; i < plan.crowd; i++)
+			hits.push({ key: `/crowd/${i}`, lane: 'human', by: 1, visitor: undefined, minute: undefined, id: undefined })
 	const operations: Operation[] = []
 	if (plan.operations && own.length > 0 && tick % 20 === 7)
 		operations.push(

@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest'
+import { partitionOf } from '../../src/hash/partition.ts'
+import { CHUNK } from '../../src/stores/redis/position.ts'
 import { tickOf } from './hits.ts'
 import { kinds, planOf } from './plan.ts'
 
@@ -28,6 +30,27 @@ describe('planOf', () => {
 			if (found.includes('killWriter'))
 				expect(found).not.toEqual(expect.arrayContaining([expect.stringMatching(/^(kill|torn|failover|wipe)$/)]))
 		}
+	})
+
+	it('has schedules, where asked, with more names at once in each partition than go into a script; all others stay as they are', () => {
+		let crowded = 0
+		for (const seed of seeds) {
+			const { crowd, ...plan } = planOf(seed, { crowds: true })
+			const { maxKeys, timeoutMs, ...rest } = planOf(seed)
+			expect(plan).toEqual(crowd === undefined ? { maxKeys, timeoutMs, ...rest } : { maxKeys: 10_000, timeoutMs: 1_000, ...rest })
+			if (crowd === undefined) continue
+			crowded++
+			const writer = plan.writers[0]!
+			const most = Array.from({ length: plan.partitions }, () => 0)
+			for (let tick = 0; tick < writer.ticks; tick++) {
+				const sizes = most.map(() => 0)
+				const names = new Set(tickOf({ ...plan, crowd }, writer, tick).hits.map(({ key }) => key))
+				for (const name of names) sizes[partitionOf(name, plan.partitions)]!++
+				for (const [i, size] of sizes.entries()) most[i] = Math.max(most[i]!, size)
+			}
+			for (const size of most) expect(size).toBeGreaterThan(CHUNK)
+		}
+		expect(crowded).toBeGreaterThan(seeds.length / 6)
 	})
 
 	it('keeps to the kinds it was given, and within the load', () => {

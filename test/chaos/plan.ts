@@ -84,6 +84,8 @@ export interface Plan {
 	readonly fsync: Fsync
 	readonly maxWaitMs: number
 	readonly maxKeys: number
+	/** Names that a writer hits at once, now and then: so many for each partition that their batch is cut into several scripts. */
+	readonly crowd?: number
 	/** How long acknowledged batches are kept to be sent again. */
 	readonly retentionMs: number
 	/** How long a command may take. */
@@ -108,6 +110,8 @@ export interface PlanOptions {
 	readonly surely?: readonly Kind[]
 	/** @default 2_000 */
 	readonly loadMs?: number
+	/** Whether some schedules, of few partitions, hit many names at once. @default false */
+	readonly crowds?: boolean
 }
 
 export const tickMs = 10
@@ -116,7 +120,7 @@ export const tickMs = 10
 const takesBack: ReadonlySet<Kind> = new Set(['kill', 'torn', 'failover', 'wipe'])
 const isLink: ReadonlySet<Kind> = new Set<Kind>(linkKinds)
 
-export function planOf(seed: string, { kinds: allowed = kinds, surely = [], loadMs = 2_000 }: PlanOptions = {}): Plan {
+export function planOf(seed: string, { kinds: allowed = kinds, surely = [], loadMs = 2_000, crowds = false }: PlanOptions = {}): Plan {
 	const random = new Random(seed)
 	const first = surely.length > 0 ? surely : [random.pick(allowed)]
 	const wiped = first.includes('wipe')
@@ -148,9 +152,13 @@ export function planOf(seed: string, { kinds: allowed = kinds, surely = [], load
 		writers.push(writer('c', Math.min(loadMs - 100, killedAtMs + 100)))
 		faults.push({ kind: 'killWriter', track: 'writer', atMs: killedAtMs, forMs: 0, share: 0, times: 1, match: '' })
 	}
-	return {
+	const partitions = random.pick([1, 2, 4, 16])
+	// With numbers of its own, so that a schedule is the same without it.
+	const ofCrowd = new Random(`${seed} crowd`)
+	const crowd = crowds && partitions <= 2 && ofCrowd.chance(0.6) ? partitions * ofCrowd.whole(600, 1_300) : undefined
+	const plan: Plan = {
 		seed,
-		partitions: random.pick([1, 2, 4, 16]),
+		partitions,
 		uniques: random.pick(['set', 'hyperloglog']),
 		fsync: random.chance(0.7) ? 'everysec' : 'always',
 		maxWaitMs: random.pick([20, 50, 150]),
@@ -164,6 +172,8 @@ export function planOf(seed: string, { kinds: allowed = kinds, surely = [], load
 		faults,
 		loadMs,
 	}
+	// A batch that is cut at few keys is never cut into scripts; and what is sent at once takes its time.
+	return crowd === undefined ? plan : { ...plan, crowd, maxKeys: 10_000, timeoutMs: 1_000 }
 }
 
 /** Faults one after the other, spread over the load, in an order of their own. */

@@ -4,13 +4,16 @@ import { settingsOf } from '../../src/options.ts'
 import { type Lane, lanes, type StoreSession } from '../../src/stores/store.ts'
 import { type Bucket, deadlineOf, type Granularity, granularities, lengthMs, startOf, total } from '../../src/time/granularity.ts'
 import type { VisitorTracker } from '../../src/visitors/tracker.ts'
+import { immortals } from './immortals.ts'
 import type { Plan } from './plan.ts'
 import { counterOptions, isComplete, openStore, type Place, type Target } from './target.ts'
 import type { Between, KeyTruth, Truth, VisitorsBetween } from './truth.ts'
 import type { Rollback } from './writer-log.ts'
 
-/** What is compared. all: all keys together; ids: hits with an id; keys: the list of keys and the top list. */
-export const levels = ['total', 'day', 'hour', 'minute', 'all', 'visitors', 'trend', 'keys', 'ids'] as const
+/**
+ * What is compared. all: all keys together; ids: hits with an id; keys: the list of keys and the top list; deadlines: what stays for ever and should not.
+ */
+export const levels = ['total', 'day', 'hour', 'minute', 'all', 'visitors', 'trend', 'keys', 'ids', 'deadlines'] as const
 
 export type CountedLevel = (typeof levels)[number]
 
@@ -39,6 +42,8 @@ export interface RecountOptions {
 	readonly place: Place
 	readonly truth: Truth
 	readonly rollbacks: readonly Rollback[]
+	/** The writers that lived to the end. */
+	readonly survivors: readonly string[]
 }
 
 export async function recount(options: RecountOptions): Promise<Recount> {
@@ -55,6 +60,7 @@ export async function recount(options: RecountOptions): Promise<Recount> {
 		if (isComplete(target)) {
 			await run.visitors()
 			await run.lists()
+			await run.deadlines()
 		}
 		return run
 	} finally {
@@ -183,6 +189,12 @@ class Run implements Recount {
 			}
 		}
 		this.compared += plan.partitions
+	}
+
+	async deadlines(): Promise<void> {
+		const { place, plan, survivors } = this.#options
+		const killed = plan.writers.some(({ killedAtMs }) => killedAtMs !== undefined)
+		for (const key of await immortals(place, survivors, killed)) this.#differ('deadlines', 0, 1, `${key} has none`)
 	}
 
 	async #trends(lane: Lane, truths: ReadonlyMap<string, KeyTruth>): Promise<void> {

@@ -87,7 +87,8 @@ async function runOn(plan: Plan, target: Target, script: string, dir: string, cl
 	const stories = writers.map(({ log }) => readLog(log))
 	const truth = truthOf(plan, start, stories, isComplete(target))
 	const rollbacks = stories.flatMap(({ rollbacks }) => rollbacks)
-	const counted = await recount({ target, plan, start, place: stand.healthy(), truth, rollbacks })
+	const ended = stories.flatMap(({ summary }) => summary?.writer ?? [])
+	const counted = await recount({ target, plan, start, place: stand.healthy(), truth, rollbacks, survivors: ended })
 	return { stories, truth, recount: counted, moves: stand.moves?.() ?? 0 }
 }
 

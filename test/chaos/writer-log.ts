@@ -26,6 +26,8 @@ export interface Summary {
 	readonly attempts: number
 	readonly duplicates: number
 	readonly retries: number
+	/** As whom it wrote. */
+	readonly writer: string
 }
 
 export class WriterLog {

@@ -48,6 +48,8 @@ class Observed implements Store {
 	readonly partitions: number
 	attempts = 0
 	duplicates = 0
+	/** As whom it writes. */
+	writer = ''
 	readonly #store: Store
 
 	constructor(store: Store) {
@@ -58,6 +60,7 @@ class Observed implements Store {
 
 	open(settings: SessionSettings): StoreSession {
 		const session = this.#store.open(settings)
+		this.writer = settings.writer
 		const apply = async (batch: Batch): Promise<Outcome> => {
 			this.attempts += 1
 			const outcome = await session.apply(batch)
@@ -189,8 +192,8 @@ class Writer {
 		this.#closing = true
 		const { unstored } = await this.#counter.close({ timeoutMs: closeMs })
 		if (unstored > 0) this.#log.error(`could not store because of ${this.#lastRetry}`)
-		const { attempts, duplicates } = this.#store
-		this.#log.summary({ unstored, attempts, duplicates, retries: this.#retries })
+		const { attempts, duplicates, writer } = this.#store
+		this.#log.summary({ unstored, attempts, duplicates, retries: this.#retries, writer })
 		this.#end()
 	}
 }
