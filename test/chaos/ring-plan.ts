@@ -30,7 +30,6 @@ export function ringPlanOf(seed: string, options: RingPlanOptions = {}): Plan {
 	}
 	return {
 		...base,
-		lasting: true,
 		partitions: random.pick([3, 6, 12]),
 		timeoutMs: random.pick([300, 1_000]),
 		// With `always`, what was answered is on the disk, and a torn file still has it: it would be torn further than that.

@@ -121,7 +121,8 @@ function complaintsOf(plan: Plan, { differences, details }: Recount, stories: re
 		const { name, killedAtMs } = plan.writers[i]!
 		if (killedAtMs === undefined && summary === undefined) complaints.push(`writer ${name} did not come to its end`)
 		if (summary !== undefined && summary.unstored > 0) complaints.push(`writer ${name} could not store ${summary.unstored} hits`)
-		for (const error of errors.slice(0, 5)) complaints.push(`writer ${name}: ${error}`)
+		// The last one may say why nothing could be stored.
+		for (const error of new Set([...errors.slice(0, 4), ...errors.slice(-1)])) complaints.push(`writer ${name}: ${error}`)
 	}
 	return complaints
 }
