@@ -280,7 +280,7 @@ export class Channel {
 					this.#rewind(set, last)
 					lost ||= !(answer instanceof Failure)
 				} else if (what === EXPIRED) this.sets.forget(set)
-				if (!(expired instanceof Failure)) set.expires = true
+				if (isTold(expired)) set.expires = true
 			}
 			if (failure !== undefined) throw failure.toError(this.#options.way.name)
 			if (unknown) await this.#load(round++)
@@ -399,7 +399,7 @@ export class Channel {
 				const expired = expires !== undefined && replies[expires] instanceof Failure ? (replies[expires] as Failure) : undefined
 				if (expired !== undefined) failed(expired)
 				// Only what was said just now: a reconnection in the meantime has put it in doubt again.
-				else if (expires !== undefined) set.expires = true
+				else if (expires !== undefined && isTold(replies[expires])) set.expires = true
 				if (this.#readParts(set, parts, replies.slice(from, from + parts.length), expired !== undefined, failed)) state.progress = true
 			})
 		}
@@ -433,7 +433,7 @@ export class Channel {
 					missing = true
 					failed(reply)
 				}
-			} else if (expires !== undefined && untouched) this.#known.addDeadline(expires)
+			} else if (expires !== undefined && untouched && isTold(reply)) this.#known.addDeadline(expires)
 		}
 		if (missing) return
 		if (refused === undefined) visitors.acknowledge(untouched)
@@ -611,6 +611,11 @@ function numbersOf(reply: Reply): [what: number, last: number] {
 
 function bySequence(a: Frozen, b: Frozen): number {
 	return a.batch.sequence - b.batch.sequence
+}
+
+/** Whether a key has its deadline, by the reply to EXPIREAT: one that was not there yet does not. */
+function isTold(reply: Reply): boolean {
+	return Number(reply) === 1
 }
 
 function expireAt({ key, deadline }: CountedSet): Command {
