@@ -11,24 +11,32 @@ import { evaluate, type Reply } from './link.ts'
 import type { Way } from './route.ts'
 import { claimMark, releaseMark, sweepMarks } from './scripts.ts'
 
-/** Marks whose state is unknown that are remembered, and the attempts at each. */
+/** Marks whose state is unknown that are remembered, and the series of attempts at each. */
 const UNKNOWN = 10_000
-const ATTEMPTS = 16
+const SERIES = 16
 /** Claims of a partition after which some marks are looked at, and how many. */
 const CLAIMS = 32
 const LOOKED_AT = 2 * CLAIMS
+
+/** Attempts at one mark: each has a value of its own, which begins as those of all of them do. */
+interface Series {
+	readonly start: string
+	attempts: number
+	/** The value of the one that stands for a hit. */
+	held: string | undefined
+}
 
 export class Claims {
 	readonly #keys: Keys
 	readonly #writer: string
 	#count = 0
 	/**
-	 * Values of marks that may be there and stand for no hit: of claims that were not answered, or taken back. They may be set late, and the taking back may
-	 * never arrive, or arrive late; whoever claims the same again takes their place with a value of its own, which nothing that is late can take back.
+	 * Of marks that may be there and stand for no hit: of claims that were not answered, or taken back. They may be set late, and the taking back may never
+	 * arrive, or arrive late; whoever claims the same again takes their place with a value of its own, which nothing that is late can take back.
 	 */
-	readonly #unknown = new Map<string, readonly string[]>()
-	/** The value that a claim was made with last. */
-	readonly #made = new WeakMap<Claim, string>()
+	readonly #unknown = new Map<string, readonly Series[]>()
+	/** What a claim was made with last. */
+	readonly #made = new WeakMap<Claim, { readonly series: Series; readonly value: string }>()
 	/** By partition: claims since marks were looked at, and where to go on. */
 	readonly #sweeps = new Map<number, { claims: number; cursor: string }>()
 
@@ -40,26 +48,33 @@ export class Claims {
 	/** Sets the mark. Throws when the server did not answer; the next attempt then takes the place of a mark that was set after all. */
 	async claim(claim: Claim, ask: (commands: readonly Command[]) => Promise<readonly Reply[]>): Promise<boolean> {
 		const id = idOf(claim)
-		const known = this.#unknown.get(id) ?? []
-		// The point at the end, so that none is the beginning of another.
-		const value = `${this.#writer}:${++this.#count}.`
+		const known = (this.#unknown.get(id) ?? []).filter(({ held }) => held === undefined)
+		// The signs at the end, so that none is the beginning of another.
+		const series = known[0] ?? { start: `${this.#writer}:${++this.#count}.`, attempts: 0, held: undefined }
+		const value = `${series.start}${++series.attempts};`
 		// One claim only may take their place.
 		this.#unknown.delete(id)
 		try {
-			const isMine = (await this.#send(claim, [value, ...known], ask)) === value
-			if (isMine) this.#made.set(claim, value)
+			const isMine = (await this.#send(claim, value, known, ask)) === value
+			if (isMine) {
+				this.#made.set(claim, { series, value })
+				series.held = value
+			}
 			return isMine
 		} catch (error) {
-			this.#made.set(claim, value)
-			this.#remember(id, [...known, value])
+			this.#made.set(claim, { series, value })
+			this.#remember(id, known.length === 0 ? [series] : known)
 			throw error
 		}
 	}
 
 	/** Takes the mark back if this session holds it. */
 	async release(claim: Claim, way: Way): Promise<Failure | undefined> {
-		const value = this.#made.get(claim)
-		if (value !== undefined) this.#remember(idOf(claim), [value])
+		const { series, value } = this.#made.get(claim) ?? {}
+		if (series !== undefined) {
+			if (series.held === value) series.held = undefined
+			this.#remember(idOf(claim), [series])
+		}
 		const release = () => evaluate(releaseMark, this.#keys.claims(claim.partition), [fieldOf(claim), value ?? `${this.#writer}:`])
 		for (let attempt = 0; ; attempt++) {
 			const [reply] = await way.send([release()])
@@ -73,7 +88,8 @@ export class Claims {
 	/** Answers who holds the mark. */
 	async #send(
 		claim: Claim,
-		[value, ...known]: readonly [string, ...string[]],
+		value: string,
+		known: readonly Series[],
 		ask: (commands: readonly Command[]) => Promise<readonly Reply[]>,
 	): Promise<Reply> {
 		const { partition, ttlMs } = claim
@@ -82,14 +98,14 @@ export class Claims {
 		this.#sweeps.set(partition, sweep)
 		const isDue = ++sweep.claims >= CLAIMS
 		if (isDue) sweep.claims = 0
-		const set = evaluate(claimMark, key, [fieldOf(claim), value, Math.ceil(ttlMs), ...known])
+		const set = evaluate(claimMark, key, [fieldOf(claim), value, Math.ceil(ttlMs), ...known.map(({ start }) => start)])
 		const [holder, cursor] = await ask(isDue ? [set, evaluate(sweepMarks, key, [sweep.cursor, LOOKED_AT])] : [set])
 		if (cursor !== undefined) sweep.cursor = String(cursor)
 		return holder
 	}
 
-	#remember(id: string, values: readonly string[]): void {
-		const all = [...new Set([...(this.#unknown.get(id) ?? []), ...values])].slice(-ATTEMPTS)
+	#remember(id: string, series: readonly Series[]): void {
+		const all = [...new Set([...(this.#unknown.get(id) ?? []), ...series])].slice(-SERIES)
 		if (this.#unknown.size >= UNKNOWN) this.#unknown.delete(this.#unknown.keys().next().value!)
 		this.#unknown.set(id, all)
 	}

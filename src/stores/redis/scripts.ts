@@ -149,14 +149,14 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)`
 
 /**
- * Sets the mark ARGV[1] in a hash to the holder ARGV[2] for ARGV[3] milliseconds, unless somebody holds it who is none of ARGV[4..]; answers who holds it.
+ * Sets the mark ARGV[1] in a hash to the holder ARGV[2] for ARGV[3] milliseconds, unless somebody holds it whose name begins with none of ARGV[4..]; answers who holds it.
  * (The value is the end, in epoch milliseconds by the server's clock, and the holder.)
  */
 export const claimMark = script(`${now}
 local ends, holder = string.match(redis.call('HGET', KEYS[1], ARGV[1]) or '', '^(%d+) (.*)$')
 if holder and tonumber(ends) > now then
 	local free = false
-	for i = 4, #ARGV do free = free or ARGV[i] == holder end
+	for i = 4, #ARGV do free = free or string.sub(holder, 1, #ARGV[i]) == ARGV[i] end
 	if not free then return holder end
 end
 redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f %s', now + ARGV[3], ARGV[2]))

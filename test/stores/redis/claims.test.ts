@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
 import { Keys } from '../../../src/stores/redis/keys.ts'
 import { type RedisServer, startRedis } from '../../support/redis-server.ts'
-import { type Bench, bench, loseReply, sleep } from './support.ts'
+import { type Bench, bench, loseReply, loseRequest, sleep } from './support.ts'
 
 let server: RedisServer
 let b: Bench
@@ -55,8 +55,26 @@ it('a mark that was claimed again is not taken back by what was sent before, how
 	await expect(async () => writer.session.release(first)).rejects.toMatchObject({ code: 'ERR_TALLYMARK_STORE_UNAVAILABLE' })
 	expect(await writer.session.claim(second)).toBe(true)
 	await arrive()
+	// Nor by who takes back the first one only now.
+	await writer.session.release(first)
 	expect(await other.session.claim(other.claim(hex(1)))).toBe(false)
 	expect(await writer.session.claim(writer.claim(hex(1)))).toBe(false)
 	await writer.session.release(second)
 	expect(await other.session.claim(other.claim(hex(1)))).toBe(true)
+})
+
+it('a mark that was set without an answer is its own, however often it was claimed in vain since', async () => {
+	const writer = b.open()
+	await writer.count('/home')
+	b.client.once(loseReply)
+	await expect(async () => writer.session.claim(writer.claim(hex(1)))).rejects.toMatchObject({ code: 'ERR_TALLYMARK_STORE_UNAVAILABLE' })
+	for (let i = 0; i < 40; i++) {
+		b.client.once(loseRequest)
+		const claim = writer.claim(hex(1))
+		await expect(async () => writer.session.claim(claim)).rejects.toMatchObject({ code: 'ERR_TALLYMARK_STORE_UNAVAILABLE' })
+		b.client.once(loseRequest)
+		await expect(async () => writer.session.release(claim)).rejects.toMatchObject({ code: 'ERR_TALLYMARK_STORE_UNAVAILABLE' })
+	}
+	expect(await writer.session.claim(writer.claim(hex(1)))).toBe(true)
+	expect(await writer.session.claim(writer.claim(hex(1)))).toBe(false)
 })
