@@ -215,20 +215,33 @@ it('ends every stream when the server stops, so that it can', async () => {
 
 it('lets go of who does not read, and of nobody else', async () => {
 	const piece = 'x'.repeat(300_000)
-	const { url, port } = await feed({ read: (n) => `${n} ${piece}`, everyMs: 1 })
+	let events = 0
+	let went = () => {}
+	// The next one comes when the one who reads has had the last.
+	const read = async (n: number) => {
+		if (n > events + 1)
+			await new Promise<void>((resolve) => {
+				went = resolve
+			})
+		return `${n} ${piece}`
+	}
+	const { url, port } = await feed({ read, everyMs: 1 })
 	const { next } = await watcher(url)
 	const deaf = connect(port, '127.0.0.1')
 	const ended = new Promise((resolve) => deaf.once('close', resolve))
 	deaf.on('error', () => {})
 	deaf.write('GET /live HTTP/1.1\r\nHost: x\r\n\r\n')
 	deaf.pause()
-	let events = 0
 	let gone = false
 	void ended.then(() => {
 		gone = true
 	})
 	// The one who reads sees more than any buffer of the system's holds of the other.
-	for (; events < 100; events++) expect(await next()).toMatch(/^\d+ x/)
+	while (events < 100) {
+		expect(await next()).toMatch(/^\d+ x/)
+		events++
+		went()
+	}
 	deaf.resume()
 	await ended
 	expect(gone).toBe(true)

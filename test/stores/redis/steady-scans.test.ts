@@ -4,6 +4,7 @@ import { type Command, command } from '../../../src/stores/redis/client.ts'
 import { steadyScans } from '../../../src/stores/redis/steady-scans.ts'
 import type { Ask } from '../../../src/stores/redis/visitor-form.ts'
 import { type RedisServer, startRedis } from '../../support/redis-server.ts'
+import { until } from './support.ts'
 
 /** Two servers with the same members, as after a move or a restart: each has them in an order of its own. */
 let servers: RedisServer[]
@@ -114,7 +115,7 @@ describe.each(scans)('%s', (scan) => {
 		await fill(scan, client!, 0, 20_000)
 		// While it saves, no table is made smaller.
 		await client!.config('SET', 'rdb-key-save-delay', 10_000_000)
-		await client!.bgsave()
+		await until(async () => client!.bgsave())
 		await remove(scan, client!, names(20, 20_000))
 		expect((await read(scan, steadyScans(asking(() => client!).ask))).size).toBe(20)
 		await client!.config('SET', 'rdb-key-save-delay', 0)
