@@ -63,6 +63,21 @@ export function coordinatorSteps(world: World, state: State, emit: Emit): void {
 	}
 }
 
+/** The node of which the coordinator's next step knows that everything there is durable, if it is such a step. */
+export function nodeWaitedFor({ at }: World, state: State, coordinator: number): number | undefined {
+	const { source, target } = moveOf(state[at.move(coordinator)]!)
+	switch (state[at.step(coordinator)]) {
+		case Step.awaitSeal:
+		case Step.awaitReopening:
+			return source
+		case Step.awaitActivation:
+		case Step.awaitAbort:
+			return target
+		default:
+			return undefined
+	}
+}
+
 /** Does the coordinator's next step; says what. */
 function advance(world: World, state: State, coordinator: number): string {
 	const { at, bounds, rules } = world

@@ -24,9 +24,45 @@ export interface Exploration {
 	readonly violation?: { readonly broken: string; readonly trace: readonly string[] }
 }
 
+/** What is explored: where it begins, what can come next, and what must hold. */
+export interface System {
+	/** Bytes of a state. */
+	readonly size: number
+	first(): State
+	/** The states that are emitted are the listener's to keep. */
+	next(state: State, emit: Emit): void
+	/** The state that stands for all that are alike; may change `state` to it. */
+	normal(state: State): State
+	/** In words. */
+	broken(state: State): string | undefined
+	isQuiet(state: State): boolean
+}
+
 export function explore(bounds: Bounds, rules: Rules): Exploration {
-	const world = createWorld(bounds, rules)
-	const found = new StateSet(world.at.size)
+	return search(onePartition(createWorld(bounds, rules)))
+}
+
+export function onePartition(world: World): System {
+	return {
+		size: world.at.size,
+		first: () => firstState(world),
+		next(state, emit) {
+			writerSteps(world, state, emit)
+			coordinatorSteps(world, state, emit)
+			faultSteps(world, state, emit)
+		},
+		normal(state) {
+			forgetWhatIsDurable(world, state)
+			return world.at.canonical(state)
+		},
+		broken: (state) => brokenPromise(world, state),
+		isQuiet: (state) => isQuiet(world, state),
+	}
+}
+
+/** Calls `onState` for each state, when it is found. */
+export function search(system: System, onState: (state: State) => void = () => {}): Exploration {
+	const found = new StateSet(system.size)
 	/** From which state each was first reached. */
 	const parents = new IntList()
 	const depths = new IntList()
@@ -36,17 +72,18 @@ export function explore(bounds: Bounds, rules: Rules): Exploration {
 	let broken: string | undefined
 
 	const look = (state: State, parent: number, depth: number): number => {
-		const number = found.add(normal(world, state))
+		const number = found.add(system.normal(state))
 		if (number < parents.length) return number
 		parents.push(parent)
 		depths.push(depth)
-		broken = brokenPromise(world, state)
-		if (isQuiet(world, state)) ends.push(number)
+		broken = system.broken(state)
+		if (system.isQuiet(state)) ends.push(number)
+		onState(state)
 		return number
 	}
-	look(firstState(world), -1, 0)
+	look(system.first(), -1, 0)
 	for (let number = 0; number < found.size; number++) {
-		nextStates(world, found.get(number), (next) => {
+		system.next(found.get(number), (next) => {
 			if (broken !== undefined) return
 			const to = look(next, number, depths.get(number) + 1)
 			steps.push(number)
@@ -62,20 +99,8 @@ export function explore(bounds: Bounds, rules: Rules): Exploration {
 		if (broken === undefined) return all
 		const way: number[] = []
 		for (let number = at; number !== -1; number = parents.get(number)) way.unshift(number)
-		return { ...all, violation: { broken, trace: retell(world, found, way) } }
+		return { ...all, violation: { broken, trace: retell(system, found, way) } }
 	}
-}
-
-function nextStates(world: World, state: State, emit: Emit): void {
-	writerSteps(world, state, emit)
-	coordinatorSteps(world, state, emit)
-	faultSteps(world, state, emit)
-}
-
-/** Changes `state` to the one that stands for all that are alike. */
-function normal(world: World, state: State): State {
-	forgetWhatIsDurable(world, state)
-	return world.at.canonical(state)
 }
 
 /** The nearest state from which no end can be reached: what is left after walking all steps backwards from the ends. */
@@ -103,14 +128,14 @@ function firstStuck(states: number, steps: IntList, ends: readonly number[]): nu
 }
 
 /** The steps along `way`, of states as they are and not as they are kept: so that a writer keeps its number from the first line to the last. */
-function retell(world: World, found: StateSet, way: readonly number[]): string[] {
+function retell(system: System, found: StateSet, way: readonly number[]): string[] {
 	const lines: string[] = []
-	let state = firstState(world)
+	let state = system.first()
 	for (const number of way.slice(1)) {
 		const kept = found.get(number)
 		let after: State | undefined
-		nextStates(world, state, (next, who, index, what) => {
-			if (after !== undefined || !isEqual(normal(world, next.slice()), kept)) return
+		system.next(state, (next, who, index, what) => {
+			if (after !== undefined || !isEqual(system.normal(next.slice()), kept)) return
 			after = next
 			lines.push(`${who} ${index}: ${what}`)
 		})

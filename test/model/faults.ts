@@ -19,12 +19,15 @@ export function faultSteps(world: World, state: State, emit: Emit): void {
 				sync(world, written, node)
 				emit(written, 'node', node, 'writes its log to disk')
 			}
-			crash(world, state, node, emit)
+			const next = state.slice()
+			next[at.crashes]!--
+			crash(world, next, node)
+			emit(next, 'node', node, 'crashes, and comes back as it was on disk')
 		}
 	}
 	if (state[at.kills]! > 0) {
 		for (let coordinator = 0; coordinator < bounds.coordinators; coordinator++) {
-			if (isCoordinatorDone(world, state, coordinator) || state[at.step(coordinator)] === Step.prepare) continue
+			if (!canBeKilled(world, state, coordinator)) continue
 			const next = state.slice()
 			next[at.kills]!--
 			restart(world, next, coordinator)
@@ -40,20 +43,23 @@ export function forgetWhatIsDurable(world: World, state: State): void {
 	sync(world, state, 1)
 }
 
-function crash(world: World, state: State, node: number, emit: Emit): void {
-	const { at, bounds, rules } = world
-	const next = state.slice()
-	next[at.crashes]!--
-	copyImage(at, next, node, Image.durable, Image.volatile)
-	for (let writer = 0; writer < bounds.writers; writer++) doubt(world, next, writer)
-	if (rules.oneSession) {
-		for (let coordinator = 0; coordinator < bounds.coordinators; coordinator++)
-			if (!isCoordinatorDone(world, next, coordinator)) restart(world, next, coordinator)
-	}
-	emit(next, 'node', node, 'crashes, and comes back as it was on disk')
+/** Whether it makes a difference: one that has not begun a move knows nothing. */
+export function canBeKilled(world: World, state: State, coordinator: number): boolean {
+	return !isCoordinatorDone(world, state, coordinator) && state[world.at.step(coordinator)] !== Step.prepare
 }
 
-function isDurable({ at }: World, state: State, node: number): boolean {
+/** The node comes back as it was on disk, and everybody who talked to it notices. */
+export function crash(world: World, state: State, node: number): void {
+	const { at, bounds, rules } = world
+	copyImage(at, state, node, Image.durable, Image.volatile)
+	for (let writer = 0; writer < bounds.writers; writer++) doubt(world, state, writer)
+	if (rules.oneSession) {
+		for (let coordinator = 0; coordinator < bounds.coordinators; coordinator++)
+			if (!isCoordinatorDone(world, state, coordinator)) restart(world, state, coordinator)
+	}
+}
+
+export function isDurable({ at }: World, state: State, node: number): boolean {
 	if (state[at.own(node, Image.volatile)] !== state[at.own(node, Image.durable)]) return false
 	if (state[at.ownEpoch(node, Image.volatile)] !== state[at.ownEpoch(node, Image.durable)]) return false
 	const volatile = at.sets(node, Image.volatile)

@@ -23,6 +23,12 @@ export class StateSet {
 		return this.#bytes.slice(number * this.#stateSize, (number + 1) * this.#stateSize)
 	}
 
+	has(state: State): boolean {
+		for (let slot = this.#home(state, 0); this.#slots[slot] !== 0; slot = (slot + 1) & (this.#slots.length - 1))
+			if (this.#holds(this.#slots[slot]! - 1, state)) return true
+		return false
+	}
+
 	/** The number of `state`, which is the size before when the state is new. */
 	add(state: State): number {
 		if (this.#size * 2 >= this.#slots.length) this.#grow()

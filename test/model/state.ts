@@ -4,7 +4,9 @@
  *
  * Besides the writers there is one that has departed: its one batch is durable at node 0 from the start, and nobody can send it again.
  *
- * Two nodes hold one partition: node 0 owns it at first, with epoch 1. One partition is enough, for nothing in the protocol compares two of them.
+ * Two nodes hold one partition: node 0 owns it at first, with epoch 1. One partition is enough: a step reads and changes fields of one, and what several
+ * have in common (nodes that crash, coordinators that are killed) does to each what it can do to one that is alone. That is looked at, not only argued:
+ * two-partitions.ts has two of them, and finds neither in a state that it could not get into without the other.
  */
 
 import type { Bounds } from './bounds.ts'
