@@ -14,6 +14,9 @@ export interface VisitorCommand {
 	readonly expires?: string
 }
 
+/** How far a server's clock may be ahead of ours. */
+const AHEAD_MS = 300_000
+
 export class VisitorFlush {
 	/** Nothing is left to be sent. */
 	done = false
@@ -83,11 +86,13 @@ export class VisitorFlush {
 					const key = keys[i]!
 					for (const each of prepared.send(key, temporary)) out.push({ command: each })
 					if (bucket.level === 'total') continue
-					if (known.hasDeadline(key)) {
+					const deadline = deadlineOf(bucket, this.#settings.retention)
+					// A server whose clock is ahead has dropped the key by then, and its visitors make it anew.
+					if (deadline - now > AHEAD_MS && known.hasDeadline(key)) {
 						this.#trusting ||= member !== ALL
 						continue
 					}
-					const seconds = Math.ceil(deadlineOf(bucket, this.#settings.retention) / 1_000)
+					const seconds = Math.ceil(deadline / 1_000)
 					out.push({ command: command('expireat', key, seconds), expires: key })
 				}
 			}
