@@ -9,7 +9,7 @@ import type { Batch, Outcome, SessionSettings, Store, StoreSession } from '../..
 import { lengthMs, startOf } from '../../src/time/granularity.ts'
 import { type PlannedHit, tickOf } from './hits.ts'
 import { type Plan, tickMs } from './plan.ts'
-import { counterOptions, isCluster, isComplete, isRing, openStore, type Place, type Target } from './target.ts'
+import { counterOptions, isComplete, openStore, type Place, type Target } from './target.ts'
 import { WriterLog } from './writer-log.ts'
 
 export interface Orders {
@@ -26,8 +26,6 @@ export interface Orders {
 
 const flushTicks = 20
 const idRetryMs = 60
-/** Of a ring or a cluster a partition may be away for long, and a session remembers 16 attempts at a mark: twice as long each time, up to this. */
-const longestIdRetryMs = 2_000
 const closeMs = 20_000
 
 const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
@@ -164,9 +162,7 @@ class Writer {
 
 	/** As whoever counts with an id does: the same id again until there is an answer. */
 	async #hitOnce(tick: number, i: number, { key, lane, by, visitor, id }: PlannedHit, at: number): Promise<void> {
-		const { target } = this.#orders
-		const most = isRing(target) || isCluster(target) ? longestIdRetryMs : idRetryMs
-		for (let ms = idRetryMs; ; ms = Math.min(most, 2 * ms)) {
+		for (;;) {
 			try {
 				const receipt = await this.#counter.hit(key, { lane, by, visitor, id, at })
 				this.#log.withId(tick, i, receipt.counted ? 'counted' : 'duplicate')
@@ -174,7 +170,7 @@ class Writer {
 			} catch {
 				if (this.#closing) break
 			}
-			await wait(ms)
+			await wait(idRetryMs)
 		}
 		this.#log.withId(tick, i, 'unanswered')
 	}
