@@ -115,7 +115,7 @@ const clientsInTrouble: Schedule = {
 		{ kind: 'cutOff', node: 2, how: 'stall', forMs: 4_000 },
 		{ kind: 'move', to: 0b100, waits: true, outage: { before: 'remove', at: 'to' } },
 		{ kind: 'cutOff', node: 0, how: 'swallow', forMs: 3_000 },
-		{ kind: 'move', to: 0b011, killedBefore: 'awaitActivation', outage: { before: 'copy', at: 'from' } },
+		{ kind: 'move', to: 0b011, killedBefore: 'publish', outage: { before: 'awaitActivation', at: 'from' } },
 		{ kind: 'pause', ms: 1_600 },
 		{ kind: 'crash', node: 0, backMs: 950 },
 		{ kind: 'wake' },
