@@ -4,30 +4,42 @@ import { namespace, type Place } from './target.ts'
 
 /** The hits or the visitors of a bucket in a lane, or a trend. */
 const ends = new RegExp(`^\\{${namespace}:\\d+\\}(:\\w+)?:((hits|uniq):(minute|hour|day)|trend):\\d+`)
+/** In which writers that can reach the server have told it everything. */
+const patienceMs = 5_000
 
-/**
- * Their names. A writer that was killed may have died between the hits of a new bucket and its deadline; whoever writes to the bucket next mends that.
- * So where one was killed, those count only that one of the `survivors` has written to.
- */
-export async function immortals(place: Place, survivors: readonly string[], killed: boolean): Promise<string[]> {
-	const found = await Promise.all(portsOf(place).map((port) => immortalsOn(port, survivors, killed)))
-	return [...new Set(found.flat())]
+export interface Immortal {
+	readonly name: string
+	/** Which of the writers have hits in it; undefined for visitors, who do not say whose they are. */
+	readonly writers: readonly string[] | undefined
 }
 
-async function immortalsOn(port: number, survivors: readonly string[], killed: boolean): Promise<string[]> {
+/** Those there are now. */
+export async function immortals(place: Place): Promise<Immortal[]> {
+	const found = await Promise.all(portsOf(place).map(immortalsOn))
+	return found.flat()
+}
+
+/** Those that writers who are still there do not mend in a while. On closing they ask about everything, which mends what they forgot before. */
+export async function lastingImmortals(place: Place): Promise<Immortal[]> {
+	for (const end = Date.now() + patienceMs; ; ) {
+		const found = await immortals(place)
+		if (found.length === 0 || Date.now() > end) return found
+		await new Promise((resolve) => setTimeout(resolve, 250))
+	}
+}
+
+async function immortalsOn(port: number): Promise<Immortal[]> {
 	const redis = new Redis(port, '127.0.0.1')
 	redis.on('error', () => {})
 	try {
-		const found: string[] = []
+		const found: Immortal[] = []
 		// A replica has what its master has, later.
 		if ((await redis.role())[0] !== 'master') return found
 		for (let cursor = '0'; ; ) {
 			const [next, keys] = await redis.scan(cursor, 'MATCH', `{${namespace}:*`, 'COUNT', 1_000)
 			const ending = keys.filter((key) => ends.test(key))
 			const ttls = await Promise.all(ending.map((key) => redis.pttl(key)))
-			for (const key of ending.filter((_, i) => ttls[i] === -1)) {
-				if (!killed || (await isWrittenBy(redis, key, survivors))) found.push(key)
-			}
+			for (const name of ending.filter((_, i) => ttls[i] === -1)) found.push({ name, writers: await writersIn(redis, name) })
 			cursor = next
 			if (cursor === '0') return found
 		}
@@ -36,13 +48,10 @@ async function immortalsOn(port: number, survivors: readonly string[], killed: b
 	}
 }
 
-async function isWrittenBy(redis: Redis, key: string, writers: readonly string[]): Promise<boolean> {
-	const members = writers.map((writer) => `#${writer}`)
+async function writersIn(redis: Redis, key: string): Promise<string[] | undefined> {
 	const type = await redis.type(key)
-	if (type === 'hash') return (await redis.hmget(key, ...members)).some((position) => position !== null)
-	if (type === 'zset') return (await redis.zmscore(key, ...members)).some((position) => position !== null)
-	// Visitors do not say whose they are.
-	return false
+	const members = type === 'hash' ? await redis.hkeys(key) : type === 'zset' ? await redis.zrange(key, '0', '-1') : undefined
+	return members?.flatMap((member) => (member.startsWith('#') ? [member.slice(1)] : []))
 }
 
 function portsOf(place: Place): number[] {

@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { lastingImmortals } from './immortals.ts'
 import type { Fault, Plan, Track, WriterPlan } from './plan.ts'
 import { type Recount, recount } from './recount.ts'
 import { ringStand } from './ring-stand.ts'
@@ -83,12 +84,13 @@ async function runOn(plan: Plan, target: Target, script: string, dir: string, cl
 	await Promise.all([faulty, ...survivors.map((writer) => writer.counted())])
 
 	await stand.heal()
+	const immortal = isComplete(target) ? await lastingImmortals(stand.healthy()) : []
 	await Promise.all(survivors.map((writer) => writer.close()))
 	const stories = writers.map(({ log }) => readLog(log))
 	const truth = truthOf(plan, start, stories, isComplete(target))
 	const rollbacks = stories.flatMap(({ rollbacks }) => rollbacks)
 	const ended = stories.flatMap(({ summary }) => summary?.writer ?? [])
-	const counted = await recount({ target, plan, start, place: stand.healthy(), truth, rollbacks, survivors: ended })
+	const counted = await recount({ target, plan, start, place: stand.healthy(), truth, rollbacks, survivors: ended, immortal })
 	return { stories, truth, recount: counted, moves: stand.moves?.() ?? 0 }
 }
 
