@@ -16,7 +16,7 @@ const together: readonly (readonly Kind[])[] = [
 const plans = together.map((surely, i) => {
 	// Late enough for something to be lost that nobody can send again, on a busy machine too.
 	const loadMs = surely.includes('wipe') ? 3_000 : 1_500
-	return ringPlanOf(`ci:${i}`, { surely, kinds: surely, rebalances: 2, loadMs })
+	return ringPlanOf(`ci:${i}`, { surely, kinds: surely, rebalances: surely.includes('torn') ? 1 : 3, fsync: 'always', loadMs })
 })
 
 group('the fault campaign on a ring', () => {

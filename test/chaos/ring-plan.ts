@@ -1,6 +1,7 @@
 /** Schedules for a ring: what befalls a server befalls one of several, and partitions move between them meanwhile. */
 import { type Fault, type Kind, type Plan, planOf } from './plan.ts'
 import { Random } from './random.ts'
+import type { Fsync } from './server-control.ts'
 
 /** By these names the placement knows them. */
 export const ringNodes = ['a', 'b', 'c'] as const
@@ -12,6 +13,8 @@ export interface RingPlanOptions {
 	readonly surely?: readonly Kind[]
 	/** Times that coordinators set out, one or two together. @default 3 */
 	readonly rebalances?: number | undefined
+	/** Where no file is torn: with everysec every move waits for seconds. @default either */
+	readonly fsync?: Fsync
 	/** @default 4_000 */
 	readonly loadMs?: number | undefined
 }
@@ -33,7 +36,7 @@ export function ringPlanOf(seed: string, options: RingPlanOptions = {}): Plan {
 		partitions: random.pick([3, 6, 12]),
 		timeoutMs: random.pick([300, 1_000]),
 		// With `always`, what was answered is on the disk, and a torn file still has it: it would be torn further than that.
-		fsync: has('torn') ? 'everysec' : base.fsync,
+		fsync: has('torn') ? 'everysec' : (options.fsync ?? base.fsync),
 		replicasToWaitFor: has('failover') ? random.pick([0, 1]) : 0,
 		// Who knows of one server only, and finds it wiped, would make a new ring of it.
 		writers: base.writers.map((writer, i) => (i === 0 || has('wipe') ? writer : { ...writer, knows: random.whole(1, ringNodes.length) })),
