@@ -52,14 +52,15 @@ it('a bucket gets its deadline again on a server that is empty at the next conne
 })
 
 it.each([1, 2, 3])('a bucket gets its deadline though the server had no room for it at first, %i times', async (times) => {
-	await writer.hit(hit(24 * hour))
+	// Of another day, whose minutes are over.
+	await writer.hit(hit(30 * hour))
 	await b.redis.config('SET', 'maxmemory', '1')
 	const [batch] = writer.batches([hit()])
 	for (; times > 0; times--) await expect(async () => writer.session.apply(batch!)).rejects.toThrow('OOM')
 	await b.redis.config('SET', 'maxmemory', '0')
 	await writer.session.apply(batch!)
 	const { all, immortal } = await bucketKeys()
-	expect(all).toBeGreaterThanOrEqual(11)
+	expect(all).toBeGreaterThanOrEqual(10)
 	expect(immortal).toEqual([])
 })
 
