@@ -90,10 +90,11 @@ export const transferOfVisitors: readonly Proof[] = [
 		equal(await readAll(to, minutes, now, 'human'), before, 'everything, after a hit that was not in it')
 	}),
 	proof('counting goes on with what was put back', async (desk, from, to, out, into) => {
-		await from.hit({ key: 'a', hits: 3, visitors: ['ada'] }, { key: 'b', hits: 4, visitors: ['bob'] })
+		const minute = desk.minute()
+		await from.hit({ key: 'a', hits: 3, minute, visitors: ['ada'] }, { key: 'b', hits: 4, minute, visitors: ['bob'] })
 		await into.restore(await recordsOf(desk, out))
-		await to.hit({ key: 'a', hits: 10, visitors: ['ada', 'cyd'] })
-		equal(await to.counts('a', bucketsOf(desk.minute())), [13, 13, 13, 13], 'hits')
+		await to.hit({ key: 'a', hits: 10, minute, visitors: ['ada', 'cyd'] })
+		equal(await to.counts('a', bucketsOf(minute)), [13, 13, 13, 13], 'hits')
 		equal(await to.all(), 17, 'hits of all keys together')
 		equal([await to.uniques(['a']), await to.uniques('all')], [2, 3], 'visitors')
 		await to.delete('b')

@@ -4,6 +4,9 @@
  * And both in one life of the server whose keys they are: their names are read page by page, and a server that was restarted (or a replica that has taken
  * over) has them in another order, so that a cursor of before skips some.
  */
+import { StoreRefusedError } from '../../../errors.ts'
+import { total } from '../../../time/granularity.ts'
+import { lanes } from '../../store.ts'
 import { type Command, command } from '../client.ts'
 import { Failure } from '../failure.ts'
 import { type InventoryItem, inventory } from '../inventory.ts'
@@ -41,7 +44,7 @@ export interface Transfer {
 export async function copyPartition(source: Node, target: Node, partition: number, record: Record, transfer: Transfer): Promise<boolean> {
 	const { keys, timeoutMs, copyTimeoutMs, onCopied } = transfer
 	const life = await runIdOf(source, timeoutMs)
-	const settings = await copyCommon(source, target, transfer)
+	const settings = await copyCommon(source, target, partition, transfer)
 	if (settings === undefined) return true
 	const own = keys.own(partition)
 	/** The pages written last, while the next is read. */
@@ -87,7 +90,8 @@ export async function removePartition(node: Node, partition: number, record: Rec
 
 async function removeInOneLife(node: Node, partition: number, record: Record, keys: Keys, timeoutMs: number): Promise<number> {
 	const runId = await runIdOf(node, timeoutMs)
-	const settings = await readSettings(node, keys, timeoutMs)
+	const [stored] = await askNode(node, [command('hget', keys.meta, agreementField)], timeoutMs)
+	const settings = await settingsOf(node, partition, stored, keys, timeoutMs)
 	if (settings === undefined) return REMOVED
 	for await (const items of pagesOf(node, partition, settings, keys, timeoutMs)) {
 		const names = items.map(({ key }) => key)
@@ -100,22 +104,47 @@ async function removeInOneLife(node: Node, partition: number, record: Record, ke
 	return REMOVED
 }
 
-/** The settings of the namespace, as a node has them; undefined when it has none, and so nothing of any partition. */
-export async function readSettings(node: Node, keys: Keys, timeoutMs: number): Promise<StoredSettings | undefined> {
-	const [stored] = await askNode(node, [command('hget', keys.meta, agreementField)], timeoutMs)
-	return parseAgreement(stored)
+/**
+ * The settings of the namespace, as a node has them stored; undefined when it has none, and nothing of the partition. Throws StoreRefusedError when it has
+ * something of which nobody can say what it is called: what cannot be found must not be taken for nothing.
+ */
+async function settingsOf(
+	node: Node,
+	partition: number,
+	stored: unknown,
+	keys: Keys,
+	timeoutMs: number,
+): Promise<StoredSettings | undefined> {
+	const settings = parseAgreement(stored)
+	if (settings !== undefined) return settings
+	if (typeof stored === 'string')
+		throw new StoreRefusedError(`${node.name} has settings at ${keys.meta} that cannot be read: they are of another version, or damaged`)
+	const totals = await askNode(
+		node,
+		lanes.map((lane) => command('exists', keys.hits(partition, lane, total))),
+		timeoutMs,
+	)
+	if (totals.every((count) => Number(count) === 0)) return undefined
+	throw new StoreRefusedError(
+		`${node.name} has numbers of partition ${partition}, and no settings at ${keys.meta}: the next counter that connects writes them`,
+	)
 }
 
 /** What is not of a partition: the settings, and the writers, whose sequences come with the partition. */
-async function copyCommon(source: Node, target: Node, { keys, timeoutMs }: Transfer): Promise<StoredSettings | undefined> {
+async function copyCommon(
+	source: Node,
+	target: Node,
+	partition: number,
+	{ keys, timeoutMs }: Transfer,
+): Promise<StoredSettings | undefined> {
 	const fields = [agreementField, identityField]
 	const values = await askNode(
 		source,
 		fields.map((field) => command('hget', keys.meta, field)),
 		timeoutMs,
 	)
-	const [stored] = values
-	if (typeof stored !== 'string') return undefined
+	const settings = await settingsOf(source, partition, values[0], keys, timeoutMs)
+	if (settings === undefined) return undefined
 	const told = fields.flatMap((field, i) => (values[i] === null ? [] : [command('hsetnx', keys.meta, field, String(values[i]))]))
 	await tellNode(target, told, timeoutMs)
 	let cursor = '0'
@@ -126,7 +155,7 @@ async function copyCommon(source: Node, target: Node, { keys, timeoutMs }: Trans
 		const entries = flat.flatMap((member, i) => (i % 2 === 0 ? [String(flat[i + 1]), member] : []))
 		if (entries.length > 0) await tellNode(target, [command('zadd', keys.writers, 'NX', ...entries)], timeoutMs)
 	} while (cursor !== '0')
-	return parseAgreement(stored)
+	return settings
 }
 
 async function* pagesOf(

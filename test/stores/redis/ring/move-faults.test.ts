@@ -435,3 +435,31 @@ it('waits for as many replicas as asked, and says when there are fewer', async (
 	expect(again.failed.length).toBeLessThanOrEqual(1)
 	expect(before.size).toBeGreaterThan(0)
 })
+
+it.each([
+	['of another version', 'cannot be read'],
+	['damaged', 'cannot be read'],
+	['gone', 'no settings'],
+])('numbers whose settings are %s stay where they are, and the report says so', async (kind, message) => {
+	bench = await RingBench.start(2, { partitions: 4 })
+	await bench.fill()
+	const before = await bench.everything()
+	const [source] = bench.clients
+	const { meta } = bench.keys
+	const settings = (await source!.hget(meta, 'settings'))!
+	if (kind === 'gone') await source!.hdel(meta, 'settings')
+	else await source!.hset(meta, 'settings', kind === 'damaged' ? 'nonsense' : JSON.stringify({ ...JSON.parse(settings), schema: 2 }))
+	const report = await bench.rebalance(bench.nodes.slice(1))
+	expect(report.moved).toBe(0)
+	expect(report.failed.map(({ error }) => error)).toEqual(
+		Array.from({ length: 4 }, () =>
+			expect.objectContaining({ code: 'ERR_TALLYMARK_STORE_REFUSED', message: expect.stringContaining(message) }),
+		),
+	)
+	expect(await bench.owners()).toEqual(['a', 'a', 'a', 'a'])
+	// Nobody is held up: it is open there, as before.
+	for (const partition of [0, 1, 2, 3]) expect((await bench.own(partition))[0]).toMatch(/^A:/)
+	await source!.hset(meta, 'settings', settings)
+	expect((await bench.finish(bench.nodes.slice(1))).moved).toBe(4)
+	expect(await bench.everything()).toEqual(before)
+})
