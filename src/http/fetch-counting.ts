@@ -63,7 +63,8 @@ export function fetchCounting<Given extends readonly [unknown, ...unknown[]]>(
 		let stored: (hit: Promise<unknown> | undefined) => void = () => {}
 		waitUntil?.(
 			new Promise((resolve) => {
-				stored = (hit) => resolve(hit?.then(() => counter.flush?.()))
+				const flush = () => counter.flush?.()
+				stored = (hit) => resolve(hit?.then(flush, flush))
 			}).catch(() => {}),
 			...given,
 		)

@@ -48,6 +48,38 @@ export function keepAddress(request: { readonly ip?: string | undefined }, { htt
 	}
 }
 
+/** Names that are asked of every page: all are found in one look through a request's list. */
+const usual = ['user-agent', 'sec-purpose', 'purpose', 'x-moz', 'next-router-prefetch', 'sec-gpc', 'dnt'] as const
+const usualOfLength: (readonly (typeof usual)[number][] | undefined)[] = []
+for (const name of usual) usualOfLength[name.length] = usual.filter(({ length }) => length === name.length)
+
+class Usual implements Record<(typeof usual)[number], string | undefined> {
+	'user-agent': string | undefined = undefined
+	'sec-purpose': string | undefined = undefined
+	purpose: string | undefined = undefined
+	'x-moz': string | undefined = undefined
+	'next-router-prefetch': string | undefined = undefined
+	'sec-gpc': string | undefined = undefined
+	dnt: string | undefined = undefined
+
+	constructor(rawHeaders: readonly string[]) {
+		for (let at = 0; at < rawHeaders.length; at += 2) {
+			const each = rawHeaders[at]!
+			const names = usualOfLength[each.length]
+			if (names === undefined) continue
+			for (const name of names) if (isNamed(each, name)) this[name] ??= rawHeaders[at + 1]
+		}
+	}
+
+	has(name: string): name is (typeof usual)[number] {
+		return name in this
+	}
+}
+
+/** Of the list that was looked through last: the questions about one request come one after another. */
+let lastList: readonly string[] | undefined
+let last = new Usual([])
+
 /**
  * One header of Node's request. Not from `headers`, which Node makes of the list when it is first read: that costs more than all the counting, and many
  * pages need none of it. Cookies are, for they may come in several pieces.
@@ -55,11 +87,19 @@ export function keepAddress(request: { readonly ip?: string | undefined }, { htt
 export function nodeHeader(request: NodeRequest, name: string): string | undefined {
 	const { rawHeaders } = request
 	if (rawHeaders === undefined || name === 'cookie') return headerOf(request.headers, name)
-	for (let at = 0; at < rawHeaders.length; at += 2) {
-		const each = rawHeaders[at]!
-		if (each.length === name.length && (each === name || each.toLowerCase() === name)) return rawHeaders[at + 1]
+	if (rawHeaders !== lastList) {
+		last = new Usual(rawHeaders)
+		lastList = rawHeaders
 	}
+	if (last.has(name)) return last[name]
+	for (let at = 0; at < rawHeaders.length; at += 2) if (isNamed(rawHeaders[at]!, name)) return rawHeaders[at + 1]
 	return undefined
+}
+
+/** Whether a header's name as it came is `name`, which is in lower case. */
+function isNamed(each: string, name: string): boolean {
+	// Most others are told by their first letter: no string is made for them.
+	return each.length === name.length && (each.charCodeAt(0) | 0x20) === name.charCodeAt(0) && each.toLowerCase() === name
 }
 
 /** One header, wherever it is looked up. */
