@@ -7,7 +7,7 @@ export interface NodeResponse {
 	readonly writableEnded: boolean
 	/** Whether all of it was handed to the system. */
 	readonly writableFinished: boolean
-	on(event: 'close', listener: () => void): unknown
+	on(event: 'close' | 'finish', listener: () => void): unknown
 	getHeader(name: string): number | string | string[] | undefined
 	setHeader(name: string, value: string[]): unknown
 	writeHead(status: number, ...rest: never[]): unknown

@@ -50,35 +50,24 @@ export function keepAddress(request: { readonly ip?: string | undefined }, { htt
 
 /** Names that are asked of every page: all are found in one look through a request's list. */
 const usual = ['user-agent', 'sec-purpose', 'purpose', 'x-moz', 'next-router-prefetch', 'sec-gpc', 'dnt'] as const
-const usualOfLength: (readonly (typeof usual)[number][] | undefined)[] = []
-for (const name of usual) usualOfLength[name.length] = usual.filter(({ length }) => length === name.length)
+/** Whether one of them is of that length. */
+const isUsualLength = Array.from({ length: 256 }, (_, length) => usual.some((name) => name.length === length))
 
-class Usual implements Record<(typeof usual)[number], string | undefined> {
-	'user-agent': string | undefined = undefined
-	'sec-purpose': string | undefined = undefined
-	purpose: string | undefined = undefined
-	'x-moz': string | undefined = undefined
-	'next-router-prefetch': string | undefined = undefined
-	'sec-gpc': string | undefined = undefined
-	dnt: string | undefined = undefined
+/** The list that was looked through last, for the questions about one request come one after another, and what was found in it. */
+let lastList: readonly string[] | undefined
+const found: (string | undefined)[] = usual.map(() => undefined)
 
-	constructor(rawHeaders: readonly string[]) {
-		for (let at = 0; at < rawHeaders.length; at += 2) {
-			const each = rawHeaders[at]!
-			const names = usualOfLength[each.length]
-			if (names === undefined) continue
-			for (const name of names) if (isNamed(each, name)) this[name] ??= rawHeaders[at + 1]
+function lookThrough(rawHeaders: readonly string[]): void {
+	lastList = rawHeaders
+	for (let index = 0; index < usual.length; index++) found[index] = undefined
+	for (let at = 0; at < rawHeaders.length; at += 2) {
+		const each = rawHeaders[at]!
+		if (isUsualLength[each.length] !== true) continue
+		for (let index = 0; index < usual.length; index++) {
+			if (found[index] === undefined && isNamed(each, usual[index]!)) found[index] = rawHeaders[at + 1]
 		}
 	}
-
-	has(name: string): name is (typeof usual)[number] {
-		return name in this
-	}
 }
-
-/** Of the list that was looked through last: the questions about one request come one after another. */
-let lastList: readonly string[] | undefined
-let last = new Usual([])
 
 /**
  * One header of Node's request. Not from `headers`, which Node makes of the list when it is first read: that costs more than all the counting, and many
@@ -87,11 +76,8 @@ let last = new Usual([])
 export function nodeHeader(request: NodeRequest, name: string): string | undefined {
 	const { rawHeaders } = request
 	if (rawHeaders === undefined || name === 'cookie') return headerOf(request.headers, name)
-	if (rawHeaders !== lastList) {
-		last = new Usual(rawHeaders)
-		lastList = rawHeaders
-	}
-	if (last.has(name)) return last[name]
+	if (rawHeaders !== lastList) lookThrough(rawHeaders)
+	for (let index = 0; index < usual.length; index++) if (usual[index] === name) return found[index]
 	for (let at = 0; at < rawHeaders.length; at += 2) if (isNamed(rawHeaders[at]!, name)) return rawHeaders[at + 1]
 	return undefined
 }
