@@ -6,7 +6,8 @@ import { levels } from './recount.ts'
 
 const options = { moves: 6, failovers: 1, linkFaults: 5, loadMs: 5_000 }
 const plans = (['takeOver', 'killMaster', 'hangMaster', 'handOver'] as const).map((surely, i) =>
-	clusterPlanOf(`ci:${i}`, { ...options, surely, killsWriter: surely === 'takeOver' || surely === 'killMaster' }),
+	// With no replica waited for, the first two of these seeds lose hundreds of hits.
+	clusterPlanOf(`ci:${6 + i}`, { ...options, surely, killsWriter: surely === 'takeOver' || surely === 'killMaster' }),
 )
 
 group('the fault campaign on a cluster', () => {

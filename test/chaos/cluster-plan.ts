@@ -42,7 +42,8 @@ export function clusterPlanOf(seed: string, options: ClusterPlanOptions = {}): P
 		match: random.pick(['evalsha', 'evalsha', 'expireat', 'pfadd', '']),
 	})
 	const isDeadly = (i: number) => killsWriter && i === kinds.indexOf(surely ?? 'takeOver')
-	const deadly = (fault: Fault): Fault => ({ ...fault, forMs: random.whole(600, 900), share: fault.share / 2, killsWriter: true })
+	// For longer than anybody waits for a replica.
+	const deadly = (fault: Fault): Fault => ({ ...fault, forMs: random.whole(1_500, 2_000), share: fault.share / 2, killsWriter: true })
 	const spread = (i: number, all: number) => (0.05 + (0.9 * (i + 0.5 * random.next())) / all) * loadMs
 	return {
 		...base,
