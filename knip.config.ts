@@ -8,5 +8,5 @@ export default {
 	ignoreExportsUsedInFile: true,
 	// Loaded with require: it is CommonJS without types.
 	ignoreDependencies: ['redis-metrics'],
-	ignoreBinaries: ['apt-get', 'redis-server'],
+	ignoreBinaries: ['apt-get'],
 } satisfies KnipConfig
