@@ -5,6 +5,8 @@
  *
  * It counts for the whole instance it is registered on, as if it were wrapped in fastify-plugin. The visitor's address is `request.ip`, the peer of the
  * connection: behind a proxy set `trustProxy` to that proxy, or all its visitors are one. With `trustProxy: true` clients choose their address.
+ *
+ * TypeScript infers no types through `register`: write those of a function in the options, `visitor: (request: FastifyRequest) => ...`.
  */
 import { type HitCounterOptions, hitCounting } from './http/hit-counter.ts'
 import { type NodeResponse, wasSent } from './http/node-response.ts'
@@ -56,7 +58,7 @@ export function hitCounter<Request extends FastifyRequestLike = FastifyRequestLi
 		const { raw } = reply
 		keepAddress(request, request.raw)
 		raw.on('close', () => {
-			if (wasSent(raw)) void finished(request, reply, raw.statusCode, raw)
+			if (wasSent(request.raw, raw)) void finished(request, reply, raw.statusCode, raw)
 		})
 		next()
 	}

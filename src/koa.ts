@@ -47,7 +47,7 @@ export function hitCounter<Context extends KoaContext = KoaContext>(
 		keepAddress(context.request, req)
 		if (cookie !== undefined) sendCookie(res, (status) => cookie(context, context, status))
 		res.on('close', () => {
-			if (wasSent(res)) void finished(context, context, res.statusCode, res)
+			if (wasSent(req, res)) void finished(context, context, res.statusCode, res)
 		})
 		return next()
 	}

@@ -1,4 +1,5 @@
 /** What Node's own response tells and takes, for the frameworks that stand on it. */
+import type { NodeRequest } from './request.ts'
 
 /** What is asked of a response: HTTP/1's and HTTP/2's have it. */
 export interface NodeResponse {
@@ -13,9 +14,17 @@ export interface NodeResponse {
 	writeHead(status: number, ...rest: never[]): unknown
 }
 
-/** At its 'close': whether all of it was sent. Otherwise the client left before; over HTTP/2 what was sent until then is finished, but not ended. */
-export function wasSent({ writableFinished, writableEnded }: NodeResponse): boolean {
-	return writableFinished && writableEnded
+/**
+ * At the 'close' of a response: whether all of it was sent. Otherwise the client left before. Over HTTP/2 what was sent until then is finished, but not
+ * ended; over HTTP/1 a response that the application had ended by then is both, and only its connection tells.
+ */
+export function wasSent(request: NodeRequest, { writableFinished, writableEnded }: NodeResponse): boolean {
+	return writableFinished && writableEnded && !wasCut(request)
+}
+
+/** Whether the connection of a request over HTTP/1 broke while its response was sent. */
+export function wasCut({ httpVersionMajor = 1, socket }: NodeRequest): boolean {
+	return httpVersionMajor < 2 && Boolean(socket?.errored)
 }
 
 /** Asks `cookieFor` when the headers are about to be sent, and sends its answer with them, beside cookies of the application's own. */

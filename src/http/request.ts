@@ -33,6 +33,8 @@ export interface NodeRequest {
 	/** Names and values in turn, as they came. */
 	readonly rawHeaders?: readonly string[] | undefined
 	readonly httpVersionMajor?: number | undefined
+	/** `errored`: why it ended before its time. */
+	readonly socket?: { readonly errored?: unknown } | undefined
 }
 
 /**

@@ -1,5 +1,6 @@
 /** What the middleware promises, on each framework and over real connections. */
 
+import { setTimeout } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { anonymousVisitor, cookieVisitor, type HitTarget, keyOfPath } from '../../src/express.ts'
 import { Counter } from '../../src/index.ts'
@@ -81,6 +82,15 @@ describe.each(frameworks)('$name', (framework: Framework) => {
 			abandon('/slow')
 			await left
 			expect((await settled()).map((hit) => hit.key)).toEqual(['/whole'])
+		})
+
+		it('no page that was handed over whole and whose client left in the middle of it', async () => {
+			const body = 'x'.repeat(30_000_000)
+			const { ask, abandon, settled } = await counted({}, (path) => (path === '/long' ? { body } : {}))
+			expect((await ask('/long')).body).toHaveLength(body.length)
+			abandon('/long')
+			await setTimeout(500)
+			expect((await settled()).map((hit) => hit.key)).toEqual(['/long'])
 		})
 
 		it('no health checks, unless `skip` says so; and what `skip` says', async () => {
