@@ -130,14 +130,22 @@ async function launch(
 	}
 }
 
-/** A port nobody listens on at this moment. */
-export function freePort(): Promise<number> {
-	return new Promise((resolve, reject) => {
+/**
+ * A port nobody listens on at this moment, and none that the system gives to connections that go out (on Linux from 32,768 on): a server that is started
+ * again must find its port free.
+ */
+export async function freePort(): Promise<number> {
+	for (let attempt = 1; ; attempt++) {
+		const port = 15_000 + Math.floor(Math.random() * 17_000)
+		if (await isFree(port)) return port
+		if (attempt === 100) throw new Error('no free port from 15,000 to 32,000')
+	}
+}
+
+function isFree(port: number): Promise<boolean> {
+	return new Promise((resolve) => {
 		const probe = createServer()
-		probe.once('error', reject)
-		probe.listen(0, '127.0.0.1', () => {
-			const address = probe.address()
-			probe.close(() => (typeof address === 'object' && address !== null ? resolve(address.port) : reject(new Error('no port'))))
-		})
+		probe.once('error', () => resolve(false))
+		probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)))
 	})
 }
