@@ -4,8 +4,6 @@ export default defineConfig({
 	test: {
 		testTimeout: 30_000,
 		hookTimeout: 60_000,
-		// One more than vitest takes on two processors: most of what takes long here waits, for servers, faults and clocks.
-		maxWorkers: 2,
 		// What is waited for comes when it comes, on a machine that runs other tests beside.
 		expect: { poll: { timeout: 10_000 } },
 		coverage: {
