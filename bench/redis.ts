@@ -8,7 +8,6 @@ import { execFile } from 'node:child_process'
 import { closeSync, fdatasyncSync, openSync, writeSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { setTimeout } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { Redis } from 'ioredis'
 import { Counter, type CounterOptions } from '../src/index.ts'
@@ -360,11 +359,8 @@ function redisMetricsEmulated(port: number, order: readonly string[]): Contender
 async function bytesPerKey(port: number, keys: number, fill: () => Promise<() => Promise<unknown>>): Promise<number> {
 	const admin = new Redis(port)
 	await admin.flushall()
-	// Those who were there before have left, and their buffers were given back.
-	await setTimeout(500)
 	const before = await counts(admin)
 	const end = await fill()
-	await setTimeout(500)
 	const after = await counts(admin)
 	await end()
 	admin.disconnect()

@@ -117,8 +117,6 @@ function quietly<T>(promise: Promise<T>): Promise<T> {
 export class Counter<Key extends string = string> implements CounterView<Key>, AsyncDisposable {
 	/** Every key together: the site's own numbers. */
 	readonly all: AllView
-	/** For the middlewares: a hit that is rejected has told the 'error' listeners, and never goes unhandled. */
-	readonly quiet = true
 	readonly #settings: Settings
 	readonly #store: Store
 	readonly #session: StoreSession

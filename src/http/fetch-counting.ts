@@ -63,8 +63,7 @@ export function fetchCounting<Given extends readonly [unknown, ...unknown[]]>(
 		let stored: (hit: Promise<unknown> | undefined) => void = () => {}
 		waitUntil?.(
 			new Promise((resolve) => {
-				const flush = () => counter.flush?.()
-				stored = (hit) => resolve(hit?.then(flush, flush))
+				stored = (hit) => resolve(hit?.then(() => counter.flush?.()))
 			}).catch(() => {}),
 			...given,
 		)

@@ -21,8 +21,6 @@ export interface HitTarget extends SaltKeeper {
 	hit(key: string, options?: { visitor?: string; lane?: Lane; at?: number }): Promise<unknown>
 	/** Takes an error of the functions in the options, which nobody waits for. Without it, the first one is a process warning. */
 	report?(error: TallymarkError): void
-	/** That no rejection of `hit` goes unhandled, whoever looks at it. @default false */
-	readonly quiet?: boolean
 	/** Resolves when what was counted is stored; for handlers that are frozen after their response. */
 	flush?(): Promise<void>
 }
@@ -56,7 +54,7 @@ export interface HitCounterOptions<Request, Response> extends LaneOptions {
 export interface HitCounting<Request, Response> {
 	/**
 	 * To be called when a response has finished; never when it was aborted. `exchange`: an object that every middleware of this request is given, so that
-	 * a counter that is mounted twice counts once. Never throws. The promise, if there is one, settles when the hit was handed on; nobody needs to look at it.
+	 * a counter that is mounted twice counts once. Never throws. The promise, if there is one, resolves when the hit was handed on, and never rejects.
 	 */
 	finished(request: Request, response: Response, status: number, exchange: object): Promise<unknown> | undefined
 	/** To be called before the headers are sent, where there is one: the `Set-Cookie` to send with this response. Never throws. */
@@ -107,8 +105,7 @@ export function hitCounting<Request, Response>(
 	async function hold(who: Promise<string | undefined>, key: string, kind: Lane, at: number): Promise<void> {
 		waiting++
 		try {
-			const visitor = await who
-			await handOn(counter, key, visitor, kind, at).then(undefined, nothing)
+			await handOn(counter, key, await who, kind, at)
 		} catch (error) {
 			report(counter, failure('visitor', error))
 		} finally {
@@ -198,8 +195,7 @@ function handOn(counter: HitTarget, key: string, visitor: string | undefined, la
 				? counter.hit(key)
 				: counter.hit(key, { visitor })
 			: counter.hit(key, { ...(visitor !== undefined && { visitor }), ...(lane !== 'human' && { lane }), ...(at !== undefined && { at }) })
-	// Of a counter's own promises none is left unhandled, and one more promise for each hit costs as much as the rest of the hit.
-	return counter.quiet === true ? hit : hit.then(undefined, nothing)
+	return hit.then(undefined, nothing)
 }
 
 function failure(option: string | undefined, cause: unknown): TallymarkError {

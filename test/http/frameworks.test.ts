@@ -1,6 +1,5 @@
 /** What the middleware promises, on each framework and over real connections. */
 
-import { setTimeout } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { anonymousVisitor, cookieVisitor, type HitTarget, keyOfPath } from '../../src/express.ts'
 import { Counter } from '../../src/index.ts'
@@ -79,7 +78,7 @@ describe.each(frameworks)('$name', (framework: Framework) => {
 			expect((await ask('/whole')).body).toBe('a page')
 			// Over HTTP/2 some do not tell the client.
 			await ask('/broken').catch(() => {})
-			abandon('/slow')
+			await abandon('/slow')
 			await left
 			expect((await settled()).map((hit) => hit.key)).toEqual(['/whole'])
 		})
@@ -88,8 +87,7 @@ describe.each(frameworks)('$name', (framework: Framework) => {
 			const body = 'x'.repeat(30_000_000)
 			const { ask, abandon, settled } = await counted({}, (path) => (path === '/long' ? { body } : {}))
 			expect((await ask('/long')).body).toHaveLength(body.length)
-			abandon('/long')
-			await setTimeout(500)
+			await abandon('/long')
 			expect((await settled()).map((hit) => hit.key)).toEqual(['/long'])
 		})
 

@@ -2,7 +2,7 @@
 
 import { createServer, type Server } from 'node:http'
 import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Session } from 'node:http2'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { pipeline, Readable } from 'node:stream'
 import { getRequestListener } from '@hono/node-server'
 import { getConnInfo } from '@hono/node-server/conninfo'
@@ -38,8 +38,8 @@ export type Options = HitCounterOptions<object, object>
 export interface Served {
 	readonly port: number
 	readonly ask: Ask
-	/** Asks for a page and leaves as soon as some of it is there. */
-	readonly abandon: (path: string) => void
+	/** Asks for a page and leaves as soon as some of it is there. Resolves when the server has seen that. */
+	readonly abandon: (path: string) => Promise<void>
 }
 
 export interface Framework {
@@ -74,12 +74,17 @@ export function statusOf(response: object): number {
 async function listening(server: Server | Http2Server): Promise<Served> {
 	if (!server.listening) await new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(undefined)))
 	const { port } = server.address() as AddressInfo
+	const seen = (leave: () => void) =>
+		new Promise<void>((resolve) => {
+			server.once('connection', (socket: Socket) => socket.once('close', () => resolve()))
+			leave()
+		})
 	if ('closeAllConnections' in server) {
 		onTestFinished(() => {
 			server.close()
 			server.closeAllConnections()
 		})
-		return { port, ask: (path, options) => ask(port, path, options), abandon: (path) => abandon(port, path) }
+		return { port, ask: (path, options) => ask(port, path, options), abandon: (path) => seen(() => abandon(port, path)) }
 	}
 	const sessions = new Set<ServerHttp2Session>()
 	server.on('session', (session) => sessions.add(session))
@@ -87,7 +92,7 @@ async function listening(server: Server | Http2Server): Promise<Served> {
 		server.close()
 		for (const session of sessions) session.destroy()
 	})
-	return { port, ask: (path, options) => askHttp2(port, path, options), abandon: (path) => abandonHttp2(port, path) }
+	return { port, ask: (path, options) => askHttp2(port, path, options), abandon: (path) => seen(() => abandonHttp2(port, path)) }
 }
 
 function onExpress(name: string, make: typeof express): Framework {
