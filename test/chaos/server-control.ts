@@ -75,6 +75,8 @@ export class ServerControl {
 	async restart(): Promise<void> {
 		const { port, dir } = this.#server
 		this.#server = await this.#launch(port, dir)
+		// So that what is written next is known to be new, however late the next look is.
+		await this.#sample()
 	}
 
 	/**
