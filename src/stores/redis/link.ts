@@ -19,6 +19,9 @@ interface Call {
 	readonly answer: (replies: readonly Reply[]) => void
 }
 
+/** What is waited for an answer at most, however slow a server is. */
+const LONGEST_MS = 60_000
+
 export class Link {
 	/** For messages and `servedBy`. */
 	readonly name: string
@@ -36,6 +39,8 @@ export class Link {
 	/** The client's last word on why it is not ready. */
 	#lastError: unknown
 	readonly #onReady = new Set<(concerns: Concerns) => void>()
+	/** How long the server takes to answer: the last answer, or half of it with each quicker one since. */
+	#slowMs = 0
 
 	constructor(name: string, open: () => RedisClient | Promise<RedisClient>, wire: Wire = singleWire({ count: 0, timeoutMs: 0 })) {
 		this.name = name
@@ -70,6 +75,14 @@ export class Link {
 			this.#calls.push(call)
 			this.#schedule()
 		})
+	}
+
+	/**
+	 * How long to wait for an answer before the same is sent again: `timeoutMs`, or twice as long as the server takes. One that takes longer for each
+	 * answer would be sent everything again and again, and nothing would ever be acknowledged.
+	 */
+	patience(timeoutMs: number): number {
+		return Math.max(timeoutMs, Math.min(LONGEST_MS, Math.ceil(2 * this.#slowMs)))
 	}
 
 	/** Makes sure that the server knows the scripts; once for all who ask at the same time. */
@@ -157,7 +170,14 @@ export class Link {
 			client,
 			calls.map(({ commands }) => commands),
 		)
-		for (const [i, { answer }] of calls.entries()) void answers[i]!.then(answer)
+		const start = performance.now()
+		for (const [i, { answer }] of calls.entries()) {
+			void answers[i]!.then((replies) => {
+				// Late ones are the ones to learn from. A connection that broke says nothing of the server.
+				if (replies.some((reply) => !(reply instanceof Failure))) this.#slowMs = Math.max(performance.now() - start, this.#slowMs / 2)
+				answer(replies)
+			})
+		}
 	}
 
 	/** The client once it can take commands. Rejects at once when the server is known to be away. */

@@ -22,13 +22,17 @@ export interface Way {
 	load(): Promise<Failure | undefined>
 }
 
+/** For what must be answered in the end: see {@link Link.patience}. */
 export function wayTo(partition: number, route: Route, timeoutMs: number): Way {
 	return {
 		get name() {
 			return route.linkOf(partition).name
 		},
-		send: (commands) => route.send(partition, commands, timeoutMs),
-		load: () => route.linkOf(partition).load(timeoutMs),
+		send: (commands) => route.send(partition, commands, route.linkOf(partition).patience(timeoutMs)),
+		load: () => {
+			const link = route.linkOf(partition)
+			return link.load(link.patience(timeoutMs))
+		},
 	}
 }
 

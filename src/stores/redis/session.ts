@@ -244,14 +244,14 @@ export class RedisSession implements StoreSession {
 		for (;;) {
 			const [written, stored, shown] = await link.send(
 				[...agree(this.#keys.meta, agreement), show(this.#keys, this.#identity.writer)],
-				this.#limits.readTimeoutMs,
+				link.patience(this.#limits.readTimeoutMs),
 			)
 			if (written instanceof Failure) throw written.toError(name)
 			if (stored instanceof Failure) throw stored.toError(name)
 			checkAgreement(String(stored), agreement, this.#settings.namespace, name)
 			if (shown instanceof Failure) {
 				if (shown.kind !== 'noscript') throw shown.toError(name)
-				const failure = await link.load(this.#limits.readTimeoutMs)
+				const failure = await link.load(link.patience(this.#limits.readTimeoutMs))
 				if (failure !== undefined) throw failure.toError(name)
 				continue
 			}
@@ -347,7 +347,7 @@ export class RedisSession implements StoreSession {
 	async #showTo(link: Link): Promise<void> {
 		const waiting = this.#start(link)
 		if (waiting !== undefined) await waiting
-		const [shown] = await link.send([show(this.#keys, this.#identity.writer)], this.#limits.readTimeoutMs)
+		const [shown] = await link.send([show(this.#keys, this.#identity.writer)], link.patience(this.#limits.readTimeoutMs))
 		if (!(shown instanceof Failure)) this.#isShown(link, shown)
 	}
 }

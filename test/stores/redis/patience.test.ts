@@ -48,3 +48,27 @@ it('a client that leaves a promise open for ever costs nobody an answer', async 
 	expect(b.events).toEqual([])
 	await b.end()
 })
+
+it('a server that always takes longer than a batch may take is waited for', async () => {
+	server = await startRedis()
+	const b = bench(server.port, { writeTimeoutMs: 300, readTimeoutMs: 10_000 })
+	const writer = b.open()
+	await writer.hit({ key: '/home', hits: 10 })
+	b.client.tamper = async (_, send) => {
+		const replies = await send()
+		await sleep(800)
+		return replies
+	}
+	const [batch] = writer.batches([{ key: '/home', hits: 100 }])
+	await until(async () => writer.session.apply(batch!))
+	await writer.hit({ key: '/home', hits: 1_000 })
+	// Quick again, it is soon given no more time than was asked for.
+	b.client.tamper = undefined
+	for (let hit = 0; hit < 5; hit++) await writer.hit({ key: '/home', hits: 1 })
+	expect(await writer.count('/home')).toBe(1_115)
+	b.client.once(hang)
+	const [late] = writer.batches([{ key: '/home', hits: 5 }])
+	await expect(async () => writer.session.apply(late!)).rejects.toThrow('no answer within 300 ms')
+	expect(b.events).toEqual([])
+	await b.end()
+})
