@@ -19,8 +19,9 @@ interface Call {
 	readonly answer: (replies: readonly Reply[]) => void
 }
 
-/** What is waited for an answer at most, however slow a server is. */
-const LONGEST_MS = 60_000
+/** For how long it is kept in mind that a server was slow, and how much longer than asked for it is waited for at most. */
+const MEMORY_MS = 30_000
+const LONGEST_MS = 30_000
 
 export class Link {
 	/** For messages and `servedBy`. */
@@ -39,8 +40,8 @@ export class Link {
 	/** The client's last word on why it is not ready. */
 	#lastError: unknown
 	readonly #onReady = new Set<(concerns: Concerns) => void>()
-	/** How long the server takes to answer: the last answer, or half of it with each quicker one since. */
-	#slowMs = 0
+	/** How long the slowest answer took lately, and until when that counts. */
+	#slowest = { ms: 0, until: 0 }
 
 	constructor(name: string, open: () => RedisClient | Promise<RedisClient>, wire: Wire = singleWire({ count: 0, timeoutMs: 0 })) {
 		this.name = name
@@ -78,11 +79,12 @@ export class Link {
 	}
 
 	/**
-	 * How long to wait for an answer before the same is sent again: `timeoutMs`, or twice as long as the server takes. One that takes longer for each
-	 * answer would be sent everything again and again, and nothing would ever be acknowledged.
+	 * How long to wait for an answer before the same is sent again: `timeoutMs`, or twice as long as the slowest answer of the last half minute took. A
+	 * server that takes longer for each answer would be sent everything again and again, and nothing would ever be acknowledged.
 	 */
 	patience(timeoutMs: number): number {
-		return Math.max(timeoutMs, Math.min(LONGEST_MS, Math.ceil(2 * this.#slowMs)))
+		const { ms, until } = this.#slowest
+		return performance.now() > until ? timeoutMs : Math.max(timeoutMs, Math.min(LONGEST_MS, Math.ceil(2 * ms)))
 	}
 
 	/** Makes sure that the server knows the scripts; once for all who ask at the same time. */
@@ -173,11 +175,17 @@ export class Link {
 		const start = performance.now()
 		for (const [i, { answer }] of calls.entries()) {
 			void answers[i]!.then((replies) => {
-				// Late ones are the ones to learn from. A connection that broke says nothing of the server.
-				if (replies.some((reply) => !(reply instanceof Failure))) this.#slowMs = Math.max(performance.now() - start, this.#slowMs / 2)
+				// A connection that broke says nothing of the server.
+				if (replies.some((reply) => !(reply instanceof Failure))) this.#noteTime(performance.now() - start)
 				answer(replies)
 			})
 		}
+	}
+
+	/** An answer came, in time or late. */
+	#noteTime(ms: number): void {
+		const now = performance.now()
+		if (ms >= this.#slowest.ms || now > this.#slowest.until) this.#slowest = { ms, until: now + MEMORY_MS }
 	}
 
 	/** The client once it can take commands. Rejects at once when the server is known to be away. */

@@ -15,7 +15,10 @@ export interface RedisOptions {
 	readonly retainedBytes?: number | undefined
 	/** A reading without an answer fails after this. 10 to 60,000. @default 2_000 */
 	readonly readTimeoutMs?: number | undefined
-	/** A batch without an answer is sent again after this, or after twice the time that the server takes for its answers. 10 to 60,000. @default 5_000 */
+	/**
+	 * A batch without an answer is sent again after this, or, where the server is slow, after twice the time that its slowest answer of the last half
+	 * minute took (30 s at most). 10 to 60,000. @default 5_000
+	 */
 	readonly writeTimeoutMs?: number | undefined
 	/**
 	 * Replicas that must have a batch before it is acknowledged, 0 to 16; with fewer it is sent again, and again. Costs the way to the replicas and back

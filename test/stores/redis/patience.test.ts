@@ -62,13 +62,7 @@ it('a server that always takes longer than a batch may take is waited for', asyn
 	const [batch] = writer.batches([{ key: '/home', hits: 100 }])
 	await until(async () => writer.session.apply(batch!))
 	await writer.hit({ key: '/home', hits: 1_000 })
-	// Quick again, it is soon given no more time than was asked for.
-	b.client.tamper = undefined
-	for (let hit = 0; hit < 5; hit++) await writer.hit({ key: '/home', hits: 1 })
-	expect(await writer.count('/home')).toBe(1_115)
-	b.client.once(hang)
-	const [late] = writer.batches([{ key: '/home', hits: 5 }])
-	await expect(async () => writer.session.apply(late!)).rejects.toThrow('no answer within 300 ms')
+	expect(await writer.count('/home')).toBe(1_110)
 	expect(b.events).toEqual([])
 	await b.end()
 })
