@@ -64,12 +64,7 @@ export class HyperLogLogDelta implements VisitorDelta {
 		return grew
 	}
 
-	/** The registers that are raised, by rising index: `index << 6 | rank`. What a store of registers sends; a fresh copy. */
-	coupons(): Uint32Array {
-		return this.registers.coupons()
-	}
-
-	/** The same in no order, made once; not to be changed. */
+	/** The registers that are raised, `index << 6 | rank`, in no order; made once, not to be changed. */
 	list(): Uint32Array {
 		this.#listed ??= this.registers.list()
 		return this.#listed

@@ -62,9 +62,7 @@ const TEMPORARY_SECONDS = 60
 const hyperloglog: VisitorForm = {
 	prepare(deltas, knownOf) {
 		const known = knownOf()
-		const all = couponsOf(deltas as readonly HyperLogLogDelta[])
-		const coupons = all.filter((coupon) => !known.has(coupon))
-		const trusting = coupons.length < all.length
+		const { coupons, trusting } = unknownOf(deltas as readonly HyperLogLogDelta[], known)
 		const learn = () => {
 			for (const coupon of coupons) known.add(coupon)
 		}
@@ -87,7 +85,7 @@ const hyperloglog: VisitorForm = {
 	},
 
 	bytes(delta) {
-		return 150 + Math.min(8 * (delta as HyperLogLogDelta).coupons().length, 12_600)
+		return 100 + (delta as HyperLogLogDelta).registers.bytes
 	},
 
 	async read(keys, tracker, ask) {
@@ -204,11 +202,24 @@ export function visitorForm(tracker: VisitorTracker): VisitorForm {
 	return form
 }
 
-function couponsOf(deltas: readonly HyperLogLogDelta[]): Uint32Array {
-	if (deltas.length === 1) return deltas[0]!.coupons()
+/** What deltas raise together that is not raised at the server, in no order. `trusting`: something was left out. */
+function unknownOf(deltas: readonly HyperLogLogDelta[], known: CouponSet): { coupons: Uint32Array; trusting: boolean } {
+	if (deltas.length === 1) {
+		const all = deltas[0]!.registers.list()
+		let kept = 0
+		for (const coupon of all) if (!known.has(coupon)) all[kept++] = coupon
+		return { coupons: all.subarray(0, kept), trusting: kept < all.length }
+	}
+	// One after the other, not their union: of many visitors few are news.
 	const together = new CouponSet()
-	for (const delta of deltas) for (const coupon of delta.coupons()) together.add(coupon)
-	return together.coupons()
+	let trusting = false
+	for (const { registers } of deltas) {
+		registers.each((coupon) => {
+			if (known.has(coupon)) trusting = true
+			else together.add(coupon)
+		})
+	}
+	return { coupons: together.list(), trusting }
 }
 
 function sketchOf(delta: VisitorDelta, tracker: VisitorTracker): VisitorSketch {
