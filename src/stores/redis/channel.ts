@@ -49,6 +49,8 @@ export interface ChannelOptions {
 	readonly retainedBytes: number
 	/** Resolves when the server is known to be the right one; rejects otherwise. */
 	readonly ready: () => Promise<void> | undefined
+	/** The server has lost something. */
+	readonly lost: () => void
 }
 
 /** Parts of one set in one pipeline. */
@@ -492,6 +494,7 @@ export class Channel {
 
 	/** The server has nothing of the set above `position`. */
 	#rewind(set: CountedSet, position: number): void {
+		this.#options.lost()
 		const known: Part[] = []
 		const now = this.#options.settings.clock.now()
 		// Nothing is kept of a set that got its last part before the oldest batch that is.

@@ -95,6 +95,8 @@ export class RedisSession implements StoreSession {
 					partition,
 					settings,
 					ready: () => this.#ready(partition),
+					// The settings too, perhaps, though the connection held: they are written again before the next batch.
+					lost: () => void this.#started.delete(this.#route.linkOf(partition)),
 					way: wayTo(partition, route, limits.writeTimeoutMs),
 					keys: this.#keys,
 					epochs: this.#epochs,

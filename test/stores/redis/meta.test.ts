@@ -147,3 +147,19 @@ async function partitionWith(key: string): Promise<string> {
 	}
 	throw new Error(`${key} is nowhere`)
 }
+
+it('are written again when the server was wiped while the connection held', async () => {
+	const counter = open()
+	await counter.hit('/home')
+	await counter.flush()
+	const before = await stored()
+	await redis.flushall()
+	for (let hits = 2; hits < 4; hits++) {
+		await counter.hit('/home')
+		await counter.flush()
+		expect(await counter.count('/home')).toBe(hits)
+	}
+	expect(await stored()).toEqual(before)
+	expect(await redis.zcard(`${namespace}:writers`)).toBe(1)
+	await expectMismatch(open({ uniques: 'set' }), '`uniques` hyperloglog, and this counter has set')
+})
