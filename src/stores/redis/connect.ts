@@ -17,15 +17,21 @@ export async function loadIoredis(): Promise<Pick<typeof import('ioredis'), 'Red
 	})
 }
 
-/** Set so that the client never repeats a command, nor keeps one for later: both are ours to do. */
+/** A server is not taken for gone within this, however short the time-outs of readings and batches are: it may only be slow. */
+const CONNECT_MS = 2_000
+const SILENCE_MS = 5_000
+
+/**
+ * Set so that the client never repeats a command, nor keeps one for later: both are ours to do. No `commandTimeout`: it would hide answers that are late,
+ * from which it is learned how long a server takes.
+ */
 export function ownOptions(timeoutMs: number) {
 	return {
 		autoResendUnfulfilledCommands: false,
 		maxRetriesPerRequest: 0,
-		commandTimeout: timeoutMs,
-		connectTimeout: timeoutMs,
+		connectTimeout: Math.max(timeoutMs, CONNECT_MS),
 		// A connection that is dead without a word (a router forgot it) is given up: what is sent into it is never answered.
-		socketTimeout: 2 * timeoutMs,
+		socketTimeout: Math.max(2 * timeoutMs, SILENCE_MS),
 		connectionName: 'tallymark',
 		// Who closes has had his answers, or has given them up: a server that is away must not keep the process alive for 2 s.
 		disconnectTimeout: 100,
