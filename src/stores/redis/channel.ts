@@ -119,7 +119,8 @@ export class Channel {
 			// ... nor of a sweep whose marks hits have taken the place of.
 			if (deletion?.again === true) deletion.swept = false
 			if (visitors === undefined) continue
-			if (visitors.again || this.#open.has(batch.sequence) || parts.some((part) => waiting.has(part))) visitors.done = false
+			if (this.#open.has(batch.sequence) || parts.some((part) => waiting.has(part))) visitors.done = false
+			else if (visitors.again) visitors.doubted = true
 		}
 		for (const set of this.sets) set.expires = set.deadline === 0
 	}
@@ -239,6 +240,7 @@ export class Channel {
 			try {
 				await this.#probe(this.#doubtful)
 				await this.#probeSweeps()
+				await this.#probeVisitors()
 			} catch (error) {
 				this.#doubt = true
 				throw error
@@ -304,6 +306,22 @@ export class Channel {
 		}
 	}
 
+	/**
+	 * Visitors that the server may have lost although it has their hits are sent again, unless something was deleted since: those of a deleted key would be
+	 * back, and the sweep that follows them would take those who came after it.
+	 */
+	async #probeVisitors(): Promise<void> {
+		const doubted: VisitorFlush[] = []
+		for (const { visitors } of this.#everything()) if (visitors?.doubted === true) doubted.push(visitors)
+		if (doubted.length === 0) return
+		const { keys, partition } = this.#options
+		const [deletions] = await this.#ask([command('get', keys.deletions(partition))])
+		for (const visitors of doubted) {
+			visitors.doubted = false
+			if (visitors.deletions === String(deletions)) visitors.done = false
+		}
+	}
+
 	/** Sends until nothing is left to be sent. Throws when something was not answered; everything else has gone on by then. */
 	async #drain(): Promise<void> {
 		for (let stalled = 0; ; ) {
@@ -358,7 +376,7 @@ export class Channel {
 	/** One pipeline: what is apart from the sets, in its order, then the sets. Sweeps wait until no set has anything to be sent. Answers whether anything came nearer to its end. */
 	async #round(apart: readonly Frozen[], sets: readonly CountedSet[]): Promise<boolean> {
 		const commands: Command[] = []
-		const readers: ((replies: readonly Reply[], untouched: boolean) => void)[] = []
+		const readers: ((replies: readonly Reply[], untouched: boolean, deletions: string) => void)[] = []
 		let tracked = false
 		const state = { progress: false, noscript: false, failure: undefined as Failure | undefined }
 		const failed = (failure: Failure) => {
@@ -375,7 +393,9 @@ export class Channel {
 				tracked = true
 				const each = visitors.commands(this.#known)
 				for (const { command } of each) commands.push(command)
-				readers.push((replies, untouched) => this.#readVisitors(visitors, each, replies.slice(from, from + each.length), untouched, failed))
+				readers.push((replies, untouched, deletions) =>
+					this.#readVisitors(visitors, each, replies.slice(from, from + each.length), untouched, deletions, failed),
+				)
 			} else if (deletion?.swept === false && sets.length === 0) {
 				deletion.again ||= !this.#open.has(frozen.batch.sequence)
 				const sweep = deletion.sweep()
@@ -412,7 +432,7 @@ export class Channel {
 		const deletions = asked === undefined ? undefined : replies[asked]
 		if (deletions instanceof Failure) this.#known.clear()
 		const untouched = tracked && !(deletions instanceof Failure) && this.#known.isUntouched(String(deletions))
-		for (const read of readers) read(replies, untouched)
+		for (const read of readers) read(replies, untouched, String(deletions))
 		if (state.failure !== undefined) throw state.failure.toError(this.#options.way.name)
 		if (state.noscript) await this.#load(0)
 		return state.progress
@@ -423,6 +443,7 @@ export class Channel {
 		commands: readonly VisitorCommand[],
 		replies: readonly Reply[],
 		untouched: boolean,
+		deletions: string,
 		failed: (failure: Failure) => void,
 	): void {
 		let refused: Failure | undefined
@@ -438,7 +459,7 @@ export class Channel {
 			} else if (expires !== undefined && untouched && isTold(reply)) this.#known.addDeadline(expires)
 		}
 		if (missing) return
-		if (refused === undefined) visitors.acknowledge(untouched)
+		if (refused === undefined) visitors.acknowledge(untouched, deletions)
 		else {
 			visitors.giveUp()
 			const { partition, way } = this.#options

@@ -43,7 +43,8 @@ function kindOf(message: string): FailureKind {
 	const word = message.slice(0, message.search(/\s|$/))
 	if (word === 'NOSCRIPT') return 'noscript'
 	if (word === 'NOTOWNER') return 'moved'
-	if (word === 'WRONGTYPE') return 'refused'
+	// Of another type, or damaged: nobody can add to it.
+	if (word === 'WRONGTYPE' || word === 'INVALIDOBJ') return 'refused'
 	if (denied.test(word)) return 'denied'
 	if (word !== 'ERR') return 'unknown'
 	if (deniedInScript.test(message)) return 'denied'

@@ -22,6 +22,10 @@ export class VisitorFlush {
 	done = false
 	/** They were sent again later than the hits they came with. */
 	again = false
+	/** Of those: how often something had been deleted from the partition by then; undefined: something was at that moment. */
+	deletions: string | undefined
+	/** Of those: the server may have lost them. */
+	doubted = false
 	/** Roughly what keeping it costs. */
 	readonly bytes: number
 	readonly #batch: HitsBatch
@@ -44,12 +48,16 @@ export class VisitorFlush {
 		this.bytes = bytes
 	}
 
-	/** The last attempt was acknowledged. `untouched`: nothing was deleted from the partition since before it; otherwise what was left out goes too. */
-	acknowledge(untouched: boolean): void {
+	/**
+	 * The last attempt was acknowledged. `untouched`: nothing was deleted from the partition since before it, which is how often `deletions` says; otherwise
+	 * what was left out goes too.
+	 */
+	acknowledge(untouched: boolean, deletions: string): void {
 		if (untouched) for (const learn of this.#learn) learn()
 		this.#learn = []
 		this.done = untouched || !this.#trusting
 		this.again ||= !this.done
+		this.deletions = untouched ? deletions : undefined
 	}
 
 	/** The server does not take them. */
