@@ -11,7 +11,8 @@ export class Retained {
 	readonly #retentionMs: number
 	/** Half of it for the visitors. */
 	readonly #maxBytes: number
-	#list: Frozen[] = []
+	/** undefined: let go of. */
+	#list: (Frozen | undefined)[] = []
 	/** Where the first one is that is kept, and the first that has its visitors. */
 	#first = 0
 	#firstWithVisitors = 0
@@ -49,6 +50,8 @@ export class Retained {
 			this.#bytes -= oldest.bytes
 			if (this.#firstWithVisitors <= this.#first) this.#letGoOfVisitors(oldest)
 			for (const { set, position } of oldest.parts) if (set.tail === position) set.rest()
+			// The list is made anew much later.
+			list[this.#first] = undefined
 		}
 		this.#firstWithVisitors = Math.max(this.#firstWithVisitors, this.#first)
 		while (this.#visitorBytes > this.#maxBytes / 2) this.#letGoOfVisitors(list[this.#firstWithVisitors++]!)

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { expect, it } from 'vitest'
 import { CountedSet, type Part } from '../../../src/stores/redis/counted-set.ts'
 import { frozenOf } from '../../../src/stores/redis/frozen.ts'
@@ -77,4 +79,25 @@ it('of a set that nothing can be sent to again only a few points are kept: what 
 	expect(lostFrom(5_000, 601)).toMatchObject({ hits: 1_500 })
 	expect(lostFrom(1_500, 0)).toMatchObject({ hits: 3_000 })
 	expect(lostFrom(5_000, 0)).toMatchObject({ hits: 3_000 })
+})
+
+it('keeps nothing of what it let go of', async () => {
+	setFlagsFromString('--expose-gc')
+	const collect = runInNewContext('gc') as () => void
+	const retained = new Retained(retentionMs, 1e6)
+	const kept: WeakRef<object>[] = []
+	const fill = () => {
+		for (let i = 1; i <= 10; i++) {
+			const frozen = batch(i, i)
+			kept.push(new WeakRef(frozen))
+			retained.add(frozen)
+		}
+	}
+	fill()
+	retained.prune(1_007)
+	// What a WeakRef was made for is kept until the turn ends.
+	await new Promise((resolve) => setImmediate(resolve))
+	collect()
+	expect(kept.map((each) => each.deref() !== undefined)).toEqual([...Array(6).fill(false), ...Array(4).fill(true)])
+	expect(sequences(retained)).toEqual([7, 8, 9, 10])
 })
