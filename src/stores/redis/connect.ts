@@ -1,6 +1,7 @@
 /** A client of our own, for a store that was given a url. ioredis is loaded only here, so that nobody needs it who passes a client of another make. */
 import { TallymarkError } from '../../errors.ts'
 import type { RedisClient } from './client.ts'
+import { LONGEST_MS } from './link.ts'
 
 export interface OwnClient extends RedisClient {
 	disconnect(): void
@@ -17,9 +18,8 @@ export async function loadIoredis(): Promise<Pick<typeof import('ioredis'), 'Red
 	})
 }
 
-/** A server is not taken for gone within this, however short the time-outs of readings and batches are: it may only be slow. */
+/** However short the time-outs of readings and batches are: a process without a processor is late with everything. */
 const CONNECT_MS = 2_000
-const SILENCE_MS = 5_000
 
 /**
  * Set so that the client never repeats a command, nor keeps one for later: both are ours to do. No `commandTimeout`: it would hide answers that are late,
@@ -31,7 +31,7 @@ export function ownOptions(timeoutMs: number) {
 		maxRetriesPerRequest: 0,
 		connectTimeout: Math.max(timeoutMs, CONNECT_MS),
 		// A connection that is dead without a word (a router forgot it) is given up: what is sent into it is never answered.
-		socketTimeout: Math.max(2 * timeoutMs, SILENCE_MS),
+		socketTimeout: Math.max(2 * timeoutMs, LONGEST_MS),
 		connectionName: 'tallymark',
 		// Who closes has had his answers, or has given them up: a server that is away must not keep the process alive for 2 s.
 		disconnectTimeout: 100,

@@ -59,7 +59,7 @@ export async function planDelete(
 	// The marks last: a server that goes back in time has them again as long as it may have the visitors again.
 	const sweep = () => [
 		...Array.from({ length: Math.ceil(visitors.length / NAMES) }, (_, i) =>
-			evaluate(unlinkVisitors, keys.deletions(partition), visitors.slice(i * NAMES, (i + 1) * NAMES)),
+			evaluate(unlinkVisitors, keys.deletions(partition), [], visitors.slice(i * NAMES, (i + 1) * NAMES)),
 		),
 		...[...countingAll, ...others].map((set) =>
 			set.shape === 'hash' ? evaluate(sweepHash, set.key, [member]) : command('zremrangebyscore', set.key, '0.5', '0.5'),

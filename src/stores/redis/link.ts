@@ -19,9 +19,10 @@ interface Call {
 	readonly answer: (replies: readonly Reply[]) => void
 }
 
-/** For how long it is kept in mind that a server was slow, and how much longer than asked for it is waited for at most. */
+/** For how long it is kept in mind that a server was slow. */
 const MEMORY_MS = 30_000
-const LONGEST_MS = 30_000
+/** How long a slow one is waited for at most; our own clients give a connection up that is silent for longer. */
+export const LONGEST_MS = 10_000
 
 export class Link {
 	/** For messages and `servedBy`. */
@@ -258,14 +259,17 @@ export function fenced(command: Command, key: string, record: string): Command {
 	// What comes as its text sees to it by itself.
 	if (name === 'eval' || !isWrite(command)) return command
 	const { sha } = (script ?? anyCommand).fenced!
-	if (script !== undefined) return { name, args: [sha ?? UNKNOWN, 2, args[2]!, key, ...args.slice(3), record], script }
+	if (script !== undefined) {
+		const end = 2 + Number(args[1])
+		return { name, args: [sha ?? UNKNOWN, end - 1, ...args.slice(2, end), key, ...args.slice(end), record], script }
+	}
 	return { name: 'evalsha', args: [sha ?? UNKNOWN, 1, key, name, ...args, record], script: anyCommand }
 }
 
-/** A script as a command. */
-export function evaluate(script: Script, key: string, args: readonly Argument[]): Command {
+/** A script as a command. `others`: keys besides. */
+export function evaluate(script: Script, key: string, args: readonly Argument[], others: readonly string[] = []): Command {
 	// A script that no server has seen yet is answered NOSCRIPT, which loads it.
-	return { name: 'evalsha', args: [script.sha ?? UNKNOWN, 1, key, ...args], script }
+	return { name: 'evalsha', args: [script.sha ?? UNKNOWN, 1 + others.length, key, ...others, ...args], script }
 }
 
 /** The same command, by the name that its script has now. */

@@ -30,7 +30,7 @@ export interface Script {
 }
 
 const fence = `
-if redis.call('GET', KEYS[#KEYS]) ~= table.remove(ARGV) then return redis.error_reply('NOTOWNER the partition is not here') end`
+if redis.call('GET', table.remove(KEYS)) ~= table.remove(ARGV) then return redis.error_reply('NOTOWNER the partition is not here') end`
 
 function script(source: string): Script {
 	return { source, sha: undefined, fenced: { source: `${fence}${source}`, sha: undefined, fenced: undefined } }
@@ -131,11 +131,11 @@ if redis.call('HGET', KEYS[1], ARGV[1]) == '' then return redis.call('HDEL', KEY
 return 0`)
 
 /**
- * Forgets the visitors ARGV, all of the partition of KEYS[1], which counts that. Two writes, which must be one step for those who read the counter; done
+ * Forgets the visitors KEYS[2..], all of the partition of KEYS[1], which counts that. Two writes, which must be one step for those who read the counter; done
  * by half, or twice, they do no harm: whoever relies on the counter begins anew after a restart.
  */
 export const unlinkVisitors = script(`
-redis.call('UNLINK', unpack(ARGV))
+redis.call('UNLINK', unpack(KEYS, 2))
 return redis.call('INCR', KEYS[1])`)
 
 /** PFADD of the elements of 8 bytes that ARGV[1] is made of. */

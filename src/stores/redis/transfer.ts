@@ -108,7 +108,7 @@ export class RedisTransfer implements StoreTransfer {
 			// A set after the visitors that it tells of: what is cut short is found again.
 			for await (const items of inventory(partition, this.#keys, this.#settings, this.#settings.clock.now(), steadyScans(ask))) {
 				const names = items.filter(({ kind }) => kind === 'hits' || kind === 'trend' || kind === 'visitors').map(({ key }) => key)
-				const commands = chunks(names, MEMBERS).map((some) => this.#script(partition, this.#keys.deletions(partition), [forget, some]))
+				const commands = chunks(names, MEMBERS).map((some) => this.#script(partition, this.#keys.deletions(partition), [forget, []], some))
 				await this.#write(partition, commands)
 			}
 		}
@@ -216,8 +216,8 @@ export class RedisTransfer implements StoreTransfer {
 		return steps.map((step) => this.#script(partition, name, step))
 	}
 
-	#script(partition: number, name: string, [source, args]: Step): Command {
-		return command('eval', source, 2, name, this.#keys.own(partition), ...(args as Argument[]))
+	#script(partition: number, name: string, [source, args]: Step, others: readonly string[] = []): Command {
+		return command('eval', source, 2 + others.length, name, this.#keys.own(partition), ...others, ...(args as Argument[]))
 	}
 
 	/** Answers the replies by partition. */

@@ -418,6 +418,8 @@ it.each([
 	expect((await writer.list()).length).toBe(8)
 	expect((await writer.trending(1))[0]!.score).toBeCloseTo(sent, 0)
 	expect(await writer.uniques(['/home'])).toBe(1)
+	await writer.delete('/home')
+	expect([await writer.count('/home'), await writer.uniques(['/home'])]).toEqual([0, 0])
 	expect(b.events).toEqual([])
 	admin.disconnect()
 })

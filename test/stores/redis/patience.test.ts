@@ -1,4 +1,7 @@
+import { connect, createServer } from 'node:net'
 import { afterEach, expect, it } from 'vitest'
+import { Counter } from '../../../src/index.ts'
+import { RedisStore } from '../../../src/redis.ts'
 import { type RedisServer, startRedis } from '../../support/redis-server.ts'
 import { bench, hang, sleep, until } from './support.ts'
 
@@ -65,4 +68,36 @@ it('a server that always takes longer than a batch may take is waited for', asyn
 	expect(await writer.count('/home')).toBe(1_110)
 	expect(b.events).toEqual([])
 	await b.end()
+})
+
+it('the same over a client of the store: it hides no late answer', async () => {
+	const redis = await startRedis()
+	server = redis
+	let delayMs = 0
+	const proxy = createServer((here) => {
+		const there = connect(redis.port, '127.0.0.1')
+		here.pipe(there)
+		let turn = Promise.resolve()
+		there.on('data', (bytes) => {
+			const due = sleep(delayMs)
+			turn = turn.then(() => due).then(() => void (here.destroyed || here.write(bytes)))
+		})
+		for (const [one, other] of [
+			[here, there],
+			[there, here],
+		] as const)
+			one.on('error', () => {}).on('close', () => other.destroy())
+	})
+	await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
+	const url = `redis://127.0.0.1:${(proxy.address() as { port: number }).port}`
+	const counter = new Counter({ store: new RedisStore(url, { writeTimeoutMs: 300, readTimeoutMs: 10_000 }) })
+	await counter.hit('/home')
+	await counter.flush()
+	delayMs = 800
+	await counter.hit('/home')
+	await counter.flush({ timeoutMs: 10_000 })
+	delayMs = 0
+	expect(await counter.count('/home')).toBe(2)
+	await counter.close()
+	proxy.close()
 })

@@ -195,7 +195,7 @@ function parcelsOf(commands: readonly Command[], slotOf: (key: string) => number
 
 const keyless = new Set(['ping', 'info', 'time', 'script', 'config', 'wait'])
 /** Where the key is, where that is not the first argument. */
-const keyAt: Readonly<Record<string, number>> = { evalsha: 2, bitop: 1 }
+const keyAt: Readonly<Record<string, number>> = { evalsha: 2, eval: 2, bitop: 1 }
 
 function keyOf({ name, args }: Command): string | undefined {
 	return keyless.has(name) ? undefined : String(args[keyAt[name] ?? 0])

@@ -159,6 +159,11 @@ function addressOfClient(client: RedisClient): string | undefined {
 	if (typeof client?.pipeline !== 'function' || typeof client.on !== 'function') {
 		throw expected('ERR_TALLYMARK_OPTION', 'nodes', `servers with ${wanted}`, client)
 	}
+	// Partitions are found, copied and guarded under the names that the nodes have.
+	const { keyPrefix } = (client as { readonly options?: { readonly keyPrefix?: unknown } }).options ?? {}
+	if (keyPrefix !== undefined && keyPrefix !== '') {
+		throw expected('ERR_TALLYMARK_OPTION', 'nodes', 'clients without a keyPrefix (a namespace of the counter does the same)', keyPrefix)
+	}
 	const { host, port, path, db, tls } = Object((client as { options?: unknown }).options) as Record<string, unknown>
 	if (typeof host !== 'string' || typeof port !== 'number' || typeof path === 'string') return undefined
 	const bracketed = host.includes(':') ? `[${host}]` : host

@@ -1,6 +1,8 @@
 import { Cluster } from 'ioredis'
 import { Cluster as Cluster5 } from 'ioredis5'
-import { afterAll, beforeAll, describe, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { copy } from '../../../../src/copy.ts'
+import { Counter, MemoryStore } from '../../../../src/index.ts'
 import { RedisClusterStore } from '../../../../src/redis.ts'
 import { storeContract } from '../../../../src/testing.ts'
 import { RedisCluster } from '../../../support/redis-cluster.ts'
@@ -37,4 +39,16 @@ describe.concurrent('the cluster store, over a client of ioredis 5', () => {
 describe.concurrent('the cluster store, over a client of its own and with few partitions', () => {
 	for (const { name, run } of storeContract(() => new RedisClusterStore(redis.addresses, { partitions: 4 }), { trackers: ['hyperloglog'] }))
 		it(name, run)
+})
+
+it('what is copied into a cluster ends when it should', async () => {
+	const [from, namespace] = [new MemoryStore(), 'copied']
+	const counter = new Counter({ store: from, namespace })
+	for (let i = 0; i < 50; i++) void counter.hit(`/page/${i}`, { visitor: 'ada' })
+	await counter.close()
+	await copy({ from, to: new RedisClusterStore(client), namespace })
+	const names = (await Promise.all(redis.members.map(({ admin }) => admin.keys(`{${namespace}:*`)))).flat()
+	const buckets = names.filter((name) => /:(minute|hour|day|trend):/.test(name))
+	expect(buckets.length).toBeGreaterThan(100)
+	expect((await Promise.all(buckets.map(async (name) => [name, await client.ttl(name)] as const))).filter(([, ttl]) => ttl < 0)).toEqual([])
 })

@@ -249,3 +249,10 @@ describe('a ring of servers', () => {
 		expect(new Set(values).size).toBe(1)
 	})
 })
+
+it('takes no client with a prefix: nodes are asked for partitions by the names that they have', () => {
+	const client = new Redis({ lazyConnect: true, keyPrefix: 'app:' })
+	expect(() => new ShardedRedisStore({ nodes: [{ name: 'a', client }] })).toThrow(
+		'Expected `nodes` to be clients without a keyPrefix (a namespace of the counter does the same), got "app:"',
+	)
+})
