@@ -67,8 +67,6 @@ const mostWaiting = 10_000
 
 /** On an exchange: the counters that count it. Shared by every copy (ESM, CommonJS) of this module. */
 const claimedBy = Symbol.for('tallymark.claimedBy')
-/** On a counter: how many middlewares count for it. */
-const mounted = Symbol.for('tallymark.mounted')
 const mountedTwice = new WeakSet<HitTarget>()
 const failed = new WeakSet<HitTarget>()
 
@@ -82,8 +80,6 @@ export function hitCounting<Request, Response>(
 	const visitor = options.visitor ?? (anonymousVisitor() as (request: Request) => MaybePromise<string | undefined>)
 	const source = visitor === false ? undefined : sourceOf(visitor, counter)
 	const lane = laneOf(read, options)
-	const shared: HitTarget & { [mounted]?: number } = counter
-	shared[mounted] = (shared[mounted] ?? 0) + 1
 	let waiting = 0
 
 	function skipped(request: Request, response: Response): boolean {
@@ -116,10 +112,10 @@ export function hitCounting<Request, Response>(
 	return {
 		finished(request, response, status, exchange) {
 			if (!countable(read.method(request), status)) return undefined
-			if (shared[mounted] !== 1 && !claim(exchange, counter)) return undefined
 			// Names the option that failed: its stack alone often ends in somebody's helper.
 			let asked: string | undefined
 			try {
+				if (!claim(exchange, counter)) return undefined
 				asked = 'skip'
 				if (skipped(request, response)) return undefined
 				asked = 'key'

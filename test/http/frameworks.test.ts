@@ -146,6 +146,17 @@ describe.each(frameworks)('$name', (framework: Framework) => {
 			await soon(() => expect(ours()).toHaveLength(1))
 		})
 
+		it('counts once and warns once where it is one middleware that is mounted twice', async () => {
+			const counter = notebook()
+			const seen = warnings()
+			const options: Options = { counter }
+			const { ask } = await framework.serve([options, options], hello)
+			for (const path of ['/a', '/b', '/c']) await ask(path)
+			await soon(() => expect(counter.keys).toEqual(['/a', '/b', '/c']))
+			const ours = () => seen.filter(({ code }) => code === 'TALLYMARK_MOUNTED_TWICE')
+			await soon(() => expect(ours()).toHaveLength(1))
+		})
+
 		it('counts for two counters without a warning', async () => {
 			const [pages, site] = [notebook(), notebook()]
 			const seen = warnings()
