@@ -1,7 +1,7 @@
 /** Counting where a handler takes a `Request` and answers a `Response`: the response has finished when its body was read to the end. */
 import { expected } from '../errors.ts'
 import type { MaybePromise } from '../stores/store.ts'
-import { countable, type HitCounterOptions, hitCounting, warn } from './hit-counter.ts'
+import { countable, failure, type HitCounterOptions, hitCounting, report, warn } from './hit-counter.ts'
 import { visitorSource } from './visitor-source.ts'
 
 /** What is read of a request; every `Request` has it. */
@@ -61,12 +61,16 @@ export function fetchCounting<Given extends readonly [unknown, ...unknown[]]>(
 		const exchange = { request, given }
 		const cookie = counting.cookie?.(exchange, response, response.status)
 		let stored: (hit: Promise<unknown> | undefined) => void = () => {}
-		waitUntil?.(
-			new Promise((resolve) => {
+		if (waitUntil !== undefined) {
+			const waited = new Promise((resolve) => {
 				stored = (hit) => resolve(hit?.then(() => counter.flush?.()))
-			}).catch(() => {}),
-			...given,
-		)
+			}).catch(() => {})
+			try {
+				waitUntil(waited, ...given)
+			} catch (error) {
+				report(counter, failure('waitUntil', error))
+			}
+		}
 		const ended = (complete: boolean) => stored(complete ? counting.finished(exchange, response, response.status, request) : undefined)
 		const body = response.body as ReadableStream<Uint8Array> | null
 		if (body === null) ended(true)

@@ -194,14 +194,14 @@ function handOn(counter: HitTarget, key: string, visitor: string | undefined, la
 	return hit.then(undefined, nothing)
 }
 
-function failure(option: string | undefined, cause: unknown): TallymarkError {
+export function failure(option: string | undefined, cause: unknown): TallymarkError {
 	if (option !== undefined)
 		return new TallymarkError('ERR_TALLYMARK_OPTION', `The option \`${option}\` threw: ${messageOf(cause)}`, { cause })
 	return isTallymarkError(cause) ? cause : new TallymarkError('ERR_TALLYMARK_ARGUMENT', `A hit failed: ${messageOf(cause)}`, { cause })
 }
 
 /** Hands the error on; whatever happens there ends here. */
-function report(counter: HitTarget, error: TallymarkError): void {
+export function report(counter: HitTarget, error: TallymarkError): void {
 	try {
 		if (counter.report) counter.report(error)
 		else if (!failed.has(counter)) {

@@ -104,6 +104,17 @@ describe('a wrapped handler', () => {
 		await counter.close()
 	})
 
+	it('answers and counts where `waitUntil` throws, and reports it', async () => {
+		const counter = notebook()
+		const waitUntil = () => {
+			throw new Error('no context')
+		}
+		const response = await hitCounter({ counter, address, waitUntil })(() => new Response('hello'))(page('/a'))
+		expect(await response.text()).toBe('hello')
+		await soon(() => expect(counter.keys).toEqual(['/a']))
+		expect(counter.errors).toMatchObject([{ code: 'ERR_TALLYMARK_OPTION', message: 'The option `waitUntil` threw: no context' }])
+	})
+
 	it('warns where it has no address to tell visitors by, and not where visitors are known otherwise, or not wanted', async () => {
 		const seen = warnings()
 		const counter = notebook()
