@@ -45,6 +45,7 @@ export function fetchCounting<Given extends readonly [unknown, ...unknown[]]>(
 		if (option !== undefined && typeof option !== 'function') throw expected('ERR_TALLYMARK_OPTION', name, 'a function', option)
 	}
 	const counting = hitCounting<Exchange<Given>, FetchResponse>(ofSubjects(rest), {
+		subject: ({ request }) => request,
 		method: ({ request }) => request.method,
 		target: ({ request }) => request.url,
 		header: ({ request }, name) => request.headers.get(name) ?? undefined,

@@ -341,6 +341,21 @@ describe.each(frameworks)('$name', (framework: Framework) => {
 			expect(cookiesOf(await plain.ask('/healthz'))).toEqual([])
 		})
 
+		it('is set once where two middlewares count a page, and is the visitor of both', async () => {
+			const [pages, site] = [notebook(), notebook()]
+			const { ask } = await framework.serve(
+				[
+					{ counter: pages, visitor },
+					{ counter: site, visitor },
+				],
+				hello,
+			)
+			const answer = await ask('/a')
+			expect(cookiesOf(answer)).toHaveLength(1)
+			const one = visitor({ headers: { cookie: pairOf(answer) } })
+			await soon(() => expect([pages.hits, site.hits]).toMatchObject([[{ visitor: one }], [{ visitor: one }]]))
+		})
+
 		it("leaves the application's own cookies alone", async () => {
 			const { ask } = await counted({ visitor }, () => ({ headers: { 'Set-Cookie': 'theme=dark' } }))
 			const cookies = cookiesOf(await ask('/a'))
