@@ -66,11 +66,9 @@ export function fetchCounting<Given extends readonly [unknown, ...unknown[]]>(
 			const waited = new Promise((resolve) => {
 				stored = (hit) => resolve(hit?.then(() => counter.flush?.()))
 			}).catch(() => {})
-			try {
-				waitUntil(waited, ...given)
-			} catch (error) {
-				report(counter, failure('waitUntil', error))
-			}
+			// Called at once; `async` for what is thrown, and for what a function that is async itself rejects with.
+			const handedOver = async () => waitUntil(waited, ...given)
+			handedOver().catch((error: unknown) => report(counter, failure('waitUntil', error)))
 		}
 		const ended = (complete: boolean) => stored(complete ? counting.finished(exchange, response, response.status, request) : undefined)
 		const body = response.body as ReadableStream<Uint8Array> | null

@@ -104,11 +104,13 @@ describe('a wrapped handler', () => {
 		await counter.close()
 	})
 
-	it('answers and counts where `waitUntil` throws, and reports it', async () => {
-		const counter = notebook()
-		const waitUntil = () => {
+	it.each([
+		() => {
 			throw new Error('no context')
-		}
+		},
+		() => Promise.reject(new Error('no context')),
+	])('answers and counts where `waitUntil` fails, and reports it', async (waitUntil) => {
+		const counter = notebook()
 		const response = await hitCounter({ counter, address, waitUntil })(() => new Response('hello'))(page('/a'))
 		expect(await response.text()).toBe('hello')
 		await soon(() => expect(counter.keys).toEqual(['/a']))
