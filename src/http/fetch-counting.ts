@@ -22,7 +22,10 @@ export interface FetchResponse {
 
 /** `Given`: what the handler is called with, of which the other functions get the first: the request, or Hono's context. */
 export interface FetchHitCounterOptions<Given extends readonly [unknown, ...unknown[]]> extends HitCounterOptions<Given[0], FetchResponse> {
-	/** The client's address, as the server knows it: a `Request` has none. Never take it from a header that clients can send. @default none */
+	/**
+	 * The client's address, as the server knows it: a `Request` has none. Never take it from a header that clients can send. Where it throws, that is
+	 * reported, and the request has none. @default none
+	 */
 	readonly address?: (...given: Given) => string | undefined
 	/** Takes a promise that resolves when the hit is stored, for runtimes that stop when the response is over. @default none */
 	readonly waitUntil?: (stored: Promise<unknown>, ...given: Given) => void
@@ -32,6 +35,8 @@ export interface FetchHitCounterOptions<Given extends readonly [unknown, ...unkn
 interface Exchange<Given> {
 	readonly request: FetchRequest
 	readonly given: Given
+	/** null: it has none. undefined: not asked for yet. */
+	address?: string | null
 }
 
 /** Checks the options, and makes a function that takes a response and answers the one to send. Throws `ERR_TALLYMARK_OPTION`. */
@@ -49,17 +54,29 @@ export function fetchCounting<Given extends readonly [unknown, ...unknown[]]>(
 		method: ({ request }) => request.method,
 		target: ({ request }) => request.url,
 		header: ({ request }, name) => request.headers.get(name) ?? undefined,
-		address: ({ given }) => address?.(...given),
+		address: (exchange) => {
+			if (exchange.address === undefined) exchange.address = addressOf(exchange.given) ?? null
+			return exchange.address ?? undefined
+		},
 		route: ({ given }) => route(given[0]),
 	})
 	const { counter, visitor } = options
+	/** Asked once for a request, so that it fails once. */
+	function addressOf(given: Given): string | undefined {
+		try {
+			return address?.(...given)
+		} catch (error) {
+			report(counter, failure('address', error))
+			return undefined
+		}
+	}
 	if (address === undefined && visitor === undefined) {
 		warn('hitCounter counts no visitors without an `address`, or with `visitor: false`, which says so', 'TALLYMARK_NO_ADDRESS')
 	}
 
 	return (request, response, ...given) => {
 		if (!countable(request.method, response.status)) return response
-		const exchange = { request, given }
+		const exchange: Exchange<Given> = { request, given }
 		const cookie = counting.cookie?.(exchange, response, response.status)
 		let stored: (hit: Promise<unknown> | undefined) => void = () => {}
 		if (waitUntil !== undefined) {

@@ -5,6 +5,7 @@
  * Nothing in here is awaited by a response or can break one: it runs after the last byte was handed over, and every error goes to the counter.
  */
 import { expected, isTallymarkError, TallymarkError } from '../errors.ts'
+import { checkText } from '../input.ts'
 import { type Lane, lanes, type MaybePromise } from '../stores/store.ts'
 import type { SaltKeeper } from './day-salts.ts'
 import { isHealthCheck } from './health-check.ts'
@@ -35,7 +36,8 @@ export interface HitCounterOptions<Request, Response> extends LaneOptions {
 	 */
 	readonly key?: 'path' | 'route' | ((request: Request) => string | undefined)
 	/**
-	 * Who it was: any string, undefined for nobody known, or a promise of that; the hit waits for it, the response does not. `false`: hits without visitors.
+	 * Who it was: a string of 1 to 4,096 characters, undefined or null for nobody known, or a promise of that; the hit waits for it, the response does not.
+	 * What throws, rejects or answers anything else is reported, and the hit counts without a visitor. `false`: hits without visitors.
 	 * @default `anonymousVisitor()`, whose salt changes daily and is shared through the counter's store
 	 */
 	readonly visitor?: false | ((request: Request) => MaybePromise<string | undefined>)
@@ -97,13 +99,38 @@ export function hitCounting<Request, Response>(
 		return classify === undefined ? kind : classify(request, kind)
 	}
 
+	/** Whose it is; nobody's where that cannot be told, for a page that was seen is a hit, whoever saw it. */
+	function whose(request: Request): MaybePromise<string | undefined> {
+		try {
+			const who = source?.identify(request, read)
+			return who instanceof Promise ? who : known(who)
+		} catch (error) {
+			return unknown(error)
+		}
+	}
+
+	function known(who: string | null | undefined): string | undefined {
+		if (who === undefined || who === null) return undefined
+		try {
+			checkText('visitor', who)
+			return who
+		} catch (error) {
+			report(counter, failure(undefined, error))
+			return undefined
+		}
+	}
+
+	function unknown(error: unknown): undefined {
+		report(counter, failure('visitor', error))
+	}
+
 	/** Counts when it is known whose the hit is. */
 	async function hold(who: Promise<string | undefined>, key: string, kind: Lane, at: number): Promise<void> {
 		waiting++
 		try {
-			await handOn(counter, key, await who, kind, at)
+			await handOn(counter, key, await who.then(known, unknown), kind, at)
 		} catch (error) {
-			report(counter, failure('visitor', error))
+			report(counter, failure(undefined, error))
 		} finally {
 			waiting--
 		}
@@ -127,9 +154,8 @@ export function hitCounting<Request, Response>(
 				let kind = typeof classify === 'string' ? classify : lane(request, optedOut)
 				asked = 'classify'
 				if (typeof classify === 'function') kind = classify(request, kind)
-				asked = 'visitor'
-				const who = source === undefined || optedOut ? undefined : source.identify(request, read)
 				asked = undefined
+				const who = optedOut ? undefined : whose(request)
 				if (!(who instanceof Promise)) return handOn(counter, counted, who, kind, undefined)
 				if (waiting < mostWaiting) return hold(who, counted, kind, Date.now())
 				who.catch(() => {})

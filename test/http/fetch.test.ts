@@ -117,6 +117,20 @@ describe('a wrapped handler', () => {
 		expect(counter.errors).toMatchObject([{ code: 'ERR_TALLYMARK_OPTION', message: 'The option `waitUntil` threw: no context' }])
 	})
 
+	it('counts without a visitor where `address` throws, and reports that once', async () => {
+		const counter = notebook()
+		const counted = hitCounter({
+			counter,
+			address: () => {
+				throw new Error('no server')
+			},
+			own: { addresses: ['192.0.2.1'] },
+		})
+		await (await counted(() => new Response('hello'))(page('/a'))).text()
+		await soon(() => expect(counter.hits).toEqual([{ key: '/a' }]))
+		expect(counter.errors).toMatchObject([{ code: 'ERR_TALLYMARK_OPTION', message: 'The option `address` threw: no server' }])
+	})
+
 	it('warns where it has no address to tell visitors by, and not where visitors are known otherwise, or not wanted', async () => {
 		const seen = warnings()
 		const counter = notebook()
