@@ -99,7 +99,11 @@ describe("a page's own view", () => {
 		const asked: number[] = []
 		await page.route('**/dashboard/page.json*', (route) => {
 			if (asked.push(performance.now()) > 1) return route.continue()
-			return route.fulfill({ status: 429, headers: { 'retry-after': '2' }, json: { error: { code: 'ERR_RATE_LIMIT', message: 'Too many' } } })
+			return route.fulfill({
+				status: 429,
+				headers: { 'retry-after': '2' },
+				json: { error: { code: 'ERR_RATE_LIMIT', message: 'Too many' } },
+			})
 		})
 		void counter.hit('/')
 		await expect.poll(() => asked).toHaveLength(1)
