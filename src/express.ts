@@ -7,7 +7,7 @@
  * visitors are one. Nothing else is read from `X-Forwarded-For`, which anybody can send. Express itself speaks HTTP/1 only.
  */
 import { type HitCounterOptions, hitCounting } from './http/hit-counter.ts'
-import { type NodeResponse, sendCookie, wasCut } from './http/node-response.ts'
+import { type NodeResponse, sendCookie, whenSent } from './http/node-response.ts'
 import { type NodeRequest, nodeHeader } from './http/request.ts'
 
 export * from './http/face.ts'
@@ -43,10 +43,7 @@ export function hitCounter<Request extends ExpressRequest = ExpressRequest, Resp
 	})
 	return (request, response, next) => {
 		if (cookie !== undefined) sendCookie(response, (status) => cookie(request, response, status))
-		// Not 'close': what tells there whether all was sent are getters, which V8 does not cache where a prototype was set, as Express sets it.
-		response.on('finish', () => {
-			if (!wasCut(request)) void finished(request, response, response.statusCode, response)
-		})
+		whenSent(request, response, () => void finished(request, response, response.statusCode, response))
 		next()
 	}
 }

@@ -9,7 +9,7 @@
  * TypeScript infers no types through `register`: write those of a function in the options, `visitor: (request: FastifyRequest) => ...`.
  */
 import { type HitCounterOptions, hitCounting } from './http/hit-counter.ts'
-import { type NodeResponse, wasSent } from './http/node-response.ts'
+import { type NodeResponse, whenSent } from './http/node-response.ts'
 import { keepAddress, type NodeRequest, nodeHeader } from './http/request.ts'
 
 export * from './http/face.ts'
@@ -57,9 +57,7 @@ export function hitCounter<Request extends FastifyRequestLike = FastifyRequestLi
 	const onRequest = (request: Request, reply: Reply, next: () => void) => {
 		const { raw } = reply
 		keepAddress(request, request.raw)
-		raw.on('close', () => {
-			if (wasSent(request.raw, raw)) void finished(request, reply, raw.statusCode, raw)
-		})
+		whenSent(request.raw, raw, () => void finished(request, reply, raw.statusCode, raw))
 		next()
 	}
 	instance.addHook('onRequest', onRequest as never)

@@ -7,7 +7,7 @@
  * proxies: without the latter Koa takes the first address of `X-Forwarded-For`, which the client wrote.
  */
 import { type HitCounterOptions, hitCounting } from './http/hit-counter.ts'
-import { type NodeResponse, sendCookie, wasSent } from './http/node-response.ts'
+import { type NodeResponse, sendCookie, whenSent } from './http/node-response.ts'
 import { keepAddress, type NodeRequest, nodeHeader } from './http/request.ts'
 
 export * from './http/face.ts'
@@ -46,9 +46,7 @@ export function hitCounter<Context extends KoaContext = KoaContext>(
 		const { req, res } = context
 		keepAddress(context.request, req)
 		if (cookie !== undefined) sendCookie(res, (status) => cookie(context, context, status))
-		res.on('close', () => {
-			if (wasSent(req, res)) void finished(context, context, res.statusCode, res)
-		})
+		whenSent(req, res, () => void finished(context, context, res.statusCode, res))
 		return next()
 	}
 }

@@ -40,8 +40,8 @@ export function settingsFrom(env: Environment): Settings {
 		redisNodes: redisUrlsFrom(env, 'REDIS_NODES'),
 		redisCluster: redisUrlsFrom(env, 'REDIS_CLUSTER'),
 		visitorSecret: secret(env, 'VISITOR_SECRET'),
-		apiKey: secret(env, 'API_KEY'),
-		readKey: secret(env, 'READ_KEY'),
+		apiKey: headerKey(env, 'API_KEY'),
+		readKey: headerKey(env, 'READ_KEY'),
 		corsOrigin: originsFrom(env['CORS_ORIGIN'] || undefined),
 		trustProxy: proxiesFrom(env['TRUST_PROXY'] || 'loopback'),
 		rateLimit: whole(env, 'RATE_LIMIT', 0, 0, 1_000_000, ' (no limit)') || undefined,
@@ -74,6 +74,13 @@ function secret(env: Environment, name: string): string | undefined {
 	if (text !== undefined && !/^[\x21-\x7e]{16,}$/.test(text.replaceAll(' ', '_'))) {
 		throw new Error(`Expected ${name} to have at least 16 characters of ASCII`)
 	}
+	return text
+}
+
+/** A secret that is sent in a header, whose outer spaces are cut off on the way. */
+function headerKey(env: Environment, name: string): string | undefined {
+	const text = secret(env, name)
+	if (text?.trim() !== text) throw new Error(`Expected ${name} to have no spaces around it`)
 	return text
 }
 

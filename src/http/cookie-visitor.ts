@@ -26,11 +26,15 @@ export interface CookieVisitorOptions {
 const longestAgeMs = 400 * 86_400_000
 const code = 'ERR_TALLYMARK_OPTION'
 
+function subjectOf<Request extends object>(request: Request, read: RequestReader<Request>): object {
+	return read.subject?.(request) ?? request
+}
+
 class CookieSource implements VisitorSource {
 	readonly #name: string
 	readonly #attributes: string
 	readonly #keys: readonly KeyObject[]
-	/** Ids whose cookie is on its way with the response. */
+	/** Ids whose cookie is on its way with the response, by what the middlewares of a request share: a second one sets no second cookie. */
 	readonly #given = new WeakMap<object, string>()
 
 	constructor(options: CookieVisitorOptions) {
@@ -51,13 +55,14 @@ class CookieSource implements VisitorSource {
 	}
 
 	identify<Request>(request: Request, read: RequestReader<Request>): string | undefined {
-		return this.#given.get(request as object) ?? this.known(read.header(request, 'cookie'))
+		return this.#given.get(subjectOf(request as Request & object, read)) ?? this.known(read.header(request, 'cookie'))
 	}
 
 	cookie<Request extends object>(request: Request, read: RequestReader<Request>): string | undefined {
-		if (this.#given.has(request) || this.known(read.header(request, 'cookie')) !== undefined) return undefined
+		const subject = subjectOf(request, read)
+		if (this.#given.has(subject) || this.known(read.header(request, 'cookie')) !== undefined) return undefined
 		const id = randomBytes(16).toString('base64url')
-		this.#given.set(request, id)
+		this.#given.set(subject, id)
 		return `${this.#name}=${id}.${this.#signature(this.#keys[0]!, id)}${this.#attributes}`
 	}
 

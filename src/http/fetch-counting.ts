@@ -1,7 +1,7 @@
 /** Counting where a handler takes a `Request` and answers a `Response`: the response has finished when its body was read to the end. */
 import { expected } from '../errors.ts'
 import type { MaybePromise } from '../stores/store.ts'
-import { countable, type HitCounterOptions, hitCounting, warn } from './hit-counter.ts'
+import { countable, failure, type HitCounterOptions, hitCounting, report, warn } from './hit-counter.ts'
 import { visitorSource } from './visitor-source.ts'
 
 /** What is read of a request; every `Request` has it. */
@@ -22,7 +22,10 @@ export interface FetchResponse {
 
 /** `Given`: what the handler is called with, of which the other functions get the first: the request, or Hono's context. */
 export interface FetchHitCounterOptions<Given extends readonly [unknown, ...unknown[]]> extends HitCounterOptions<Given[0], FetchResponse> {
-	/** The client's address, as the server knows it: a `Request` has none. Never take it from a header that clients can send. @default none */
+	/**
+	 * The client's address, as the server knows it: a `Request` has none. Never take it from a header that clients can send. Where it throws, that is
+	 * reported, and the request has none. @default none
+	 */
 	readonly address?: (...given: Given) => string | undefined
 	/** Takes a promise that resolves when the hit is stored, for runtimes that stop when the response is over. @default none */
 	readonly waitUntil?: (stored: Promise<unknown>, ...given: Given) => void
@@ -32,6 +35,8 @@ export interface FetchHitCounterOptions<Given extends readonly [unknown, ...unkn
 interface Exchange<Given> {
 	readonly request: FetchRequest
 	readonly given: Given
+	/** null: it has none. undefined: not asked for yet. */
+	address?: string | null
 }
 
 /** Checks the options, and makes a function that takes a response and answers the one to send. Throws `ERR_TALLYMARK_OPTION`. */
@@ -45,28 +50,43 @@ export function fetchCounting<Given extends readonly [unknown, ...unknown[]]>(
 		if (option !== undefined && typeof option !== 'function') throw expected('ERR_TALLYMARK_OPTION', name, 'a function', option)
 	}
 	const counting = hitCounting<Exchange<Given>, FetchResponse>(ofSubjects(rest), {
+		subject: ({ request }) => request,
 		method: ({ request }) => request.method,
 		target: ({ request }) => request.url,
 		header: ({ request }, name) => request.headers.get(name) ?? undefined,
-		address: ({ given }) => address?.(...given),
+		address: (exchange) => {
+			if (exchange.address === undefined) exchange.address = addressOf(exchange.given) ?? null
+			return exchange.address ?? undefined
+		},
 		route: ({ given }) => route(given[0]),
 	})
 	const { counter, visitor } = options
+	/** Asked once for a request, so that it fails once. */
+	function addressOf(given: Given): string | undefined {
+		try {
+			return address?.(...given)
+		} catch (error) {
+			report(counter, failure('address', error))
+			return undefined
+		}
+	}
 	if (address === undefined && visitor === undefined) {
 		warn('hitCounter counts no visitors without an `address`, or with `visitor: false`, which says so', 'TALLYMARK_NO_ADDRESS')
 	}
 
 	return (request, response, ...given) => {
 		if (!countable(request.method, response.status)) return response
-		const exchange = { request, given }
+		const exchange: Exchange<Given> = { request, given }
 		const cookie = counting.cookie?.(exchange, response, response.status)
 		let stored: (hit: Promise<unknown> | undefined) => void = () => {}
-		waitUntil?.(
-			new Promise((resolve) => {
+		if (waitUntil !== undefined) {
+			const waited = new Promise((resolve) => {
 				stored = (hit) => resolve(hit?.then(() => counter.flush?.()))
-			}).catch(() => {}),
-			...given,
-		)
+			}).catch(() => {})
+			// Called at once; `async` for what is thrown, and for what a function that is async itself rejects with.
+			const handedOver = async () => waitUntil(waited, ...given)
+			handedOver().catch((error: unknown) => report(counter, failure('waitUntil', error)))
+		}
 		const ended = (complete: boolean) => stored(complete ? counting.finished(exchange, response, response.status, request) : undefined)
 		const body = response.body as ReadableStream<Uint8Array> | null
 		if (body === null) ended(true)

@@ -5,6 +5,7 @@
  * Nothing in here is awaited by a response or can break one: it runs after the last byte was handed over, and every error goes to the counter.
  */
 import { expected, isTallymarkError, TallymarkError } from '../errors.ts'
+import { checkText } from '../input.ts'
 import { type Lane, lanes, type MaybePromise } from '../stores/store.ts'
 import type { SaltKeeper } from './day-salts.ts'
 import { isHealthCheck } from './health-check.ts'
@@ -35,7 +36,8 @@ export interface HitCounterOptions<Request, Response> extends LaneOptions {
 	 */
 	readonly key?: 'path' | 'route' | ((request: Request) => string | undefined)
 	/**
-	 * Who it was: any string, undefined for nobody known, or a promise of that; the hit waits for it, the response does not. `false`: hits without visitors.
+	 * Who it was: a string of 1 to 4,096 characters, undefined or null for nobody known, or a promise of that; the hit waits for it, the response does not.
+	 * What throws, rejects or answers anything else is reported, and the hit counts without a visitor. `false`: hits without visitors.
 	 * @default `anonymousVisitor()`, whose salt changes daily and is shared through the counter's store
 	 */
 	readonly visitor?: false | ((request: Request) => MaybePromise<string | undefined>)
@@ -67,8 +69,6 @@ const mostWaiting = 10_000
 
 /** On an exchange: the counters that count it. Shared by every copy (ESM, CommonJS) of this module. */
 const claimedBy = Symbol.for('tallymark.claimedBy')
-/** On a counter: how many middlewares count for it. */
-const mounted = Symbol.for('tallymark.mounted')
 const mountedTwice = new WeakSet<HitTarget>()
 const failed = new WeakSet<HitTarget>()
 
@@ -82,8 +82,6 @@ export function hitCounting<Request, Response>(
 	const visitor = options.visitor ?? (anonymousVisitor() as (request: Request) => MaybePromise<string | undefined>)
 	const source = visitor === false ? undefined : sourceOf(visitor, counter)
 	const lane = laneOf(read, options)
-	const shared: HitTarget & { [mounted]?: number } = counter
-	shared[mounted] = (shared[mounted] ?? 0) + 1
 	let waiting = 0
 
 	function skipped(request: Request, response: Response): boolean {
@@ -101,13 +99,38 @@ export function hitCounting<Request, Response>(
 		return classify === undefined ? kind : classify(request, kind)
 	}
 
+	/** Whose it is; nobody's where that cannot be told, for a page that was seen is a hit, whoever saw it. */
+	function whose(request: Request): MaybePromise<string | undefined> {
+		try {
+			const who = source?.identify(request, read)
+			return who instanceof Promise ? who : known(who)
+		} catch (error) {
+			return unknown(error)
+		}
+	}
+
+	function known(who: string | null | undefined): string | undefined {
+		if (who === undefined || who === null) return undefined
+		try {
+			checkText('visitor', who)
+			return who
+		} catch (error) {
+			report(counter, failure(undefined, error))
+			return undefined
+		}
+	}
+
+	function unknown(error: unknown): undefined {
+		report(counter, failure('visitor', error))
+	}
+
 	/** Counts when it is known whose the hit is. */
 	async function hold(who: Promise<string | undefined>, key: string, kind: Lane, at: number): Promise<void> {
 		waiting++
 		try {
-			await handOn(counter, key, await who, kind, at)
+			await handOn(counter, key, await who.then(known, unknown), kind, at)
 		} catch (error) {
-			report(counter, failure('visitor', error))
+			report(counter, failure(undefined, error))
 		} finally {
 			waiting--
 		}
@@ -116,10 +139,10 @@ export function hitCounting<Request, Response>(
 	return {
 		finished(request, response, status, exchange) {
 			if (!countable(read.method(request), status)) return undefined
-			if (shared[mounted] !== 1 && !claim(exchange, counter)) return undefined
 			// Names the option that failed: its stack alone often ends in somebody's helper.
 			let asked: string | undefined
 			try {
+				if (!claim(exchange, counter)) return undefined
 				asked = 'skip'
 				if (skipped(request, response)) return undefined
 				asked = 'key'
@@ -131,9 +154,8 @@ export function hitCounting<Request, Response>(
 				let kind = typeof classify === 'string' ? classify : lane(request, optedOut)
 				asked = 'classify'
 				if (typeof classify === 'function') kind = classify(request, kind)
-				asked = 'visitor'
-				const who = source === undefined || optedOut ? undefined : source.identify(request, read)
 				asked = undefined
+				const who = optedOut ? undefined : whose(request)
 				if (!(who instanceof Promise)) return handOn(counter, counted, who, kind, undefined)
 				if (waiting < mostWaiting) return hold(who, counted, kind, Date.now())
 				who.catch(() => {})
@@ -198,14 +220,14 @@ function handOn(counter: HitTarget, key: string, visitor: string | undefined, la
 	return hit.then(undefined, nothing)
 }
 
-function failure(option: string | undefined, cause: unknown): TallymarkError {
+export function failure(option: string | undefined, cause: unknown): TallymarkError {
 	if (option !== undefined)
 		return new TallymarkError('ERR_TALLYMARK_OPTION', `The option \`${option}\` threw: ${messageOf(cause)}`, { cause })
 	return isTallymarkError(cause) ? cause : new TallymarkError('ERR_TALLYMARK_ARGUMENT', `A hit failed: ${messageOf(cause)}`, { cause })
 }
 
 /** Hands the error on; whatever happens there ends here. */
-function report(counter: HitTarget, error: TallymarkError): void {
+export function report(counter: HitTarget, error: TallymarkError): void {
 	try {
 		if (counter.report) counter.report(error)
 		else if (!failed.has(counter)) {

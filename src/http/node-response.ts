@@ -15,16 +15,26 @@ export interface NodeResponse {
 }
 
 /**
- * At the 'close' of a response: whether all of it was sent. Otherwise the client left before. Over HTTP/2 what was sent until then is finished, but not
- * ended; over HTTP/1 a response that the application had ended by then is both, and only its connection tells.
+ * To be called on entry: calls `sent` when the response has finished, once, and not when the client left before.
+ *
+ * Over HTTP/1 that is 'finish', unless the connection broke. Not 'close': a request that was injected (light-my-request) has not finished by then, and
+ * what tells are getters, which V8 does not cache where a prototype was set, as Express sets it. Over HTTP/2 it is 'close': what was sent until the
+ * client left is finished too, but the application has not ended it.
  */
-export function wasSent(request: NodeRequest, { writableFinished, writableEnded }: NodeResponse): boolean {
-	return writableFinished && writableEnded && !wasCut(request)
-}
-
-/** Whether the connection of a request over HTTP/1 broke while its response was sent. */
-export function wasCut({ httpVersionMajor = 1, socket }: NodeRequest): boolean {
-	return httpVersionMajor < 2 && Boolean(socket?.errored)
+export function whenSent(request: NodeRequest, response: NodeResponse, sent: () => void): void {
+	if ((request.httpVersionMajor ?? 1) >= 2) {
+		response.on('close', () => {
+			if (response.writableFinished && response.writableEnded) sent()
+		})
+		return
+	}
+	let finished = false
+	response.on('finish', () => {
+		// An injected request finishes twice.
+		if (finished || request.socket?.errored) return
+		finished = true
+		sent()
+	})
 }
 
 /** Asks `cookieFor` when the headers are about to be sent, and sends its answer with them, beside cookies of the application's own. */

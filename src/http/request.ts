@@ -2,6 +2,8 @@
 
 /** How an adapter's requests are read. Nothing is made for it: a request stays the framework's own. */
 export interface RequestReader<Request> {
+	/** What all middlewares of a request share. Where it is not there: the request itself. */
+	readonly subject?: (request: Request) => object
 	readonly method: (request: Request) => string
 	/** The request target as it was sent: path and query, perhaps with scheme and host before them. */
 	readonly target: (request: Request) => string

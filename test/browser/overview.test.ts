@@ -27,6 +27,15 @@ const rowsOf = (page: Page, id: string) =>
 	page.locator(`#${id} tr`).evaluateAll((rows) => rows.map((row) => [...row.children].map((cell) => cell.textContent)))
 
 describe('the overview', () => {
+	it('has the whole of today in its card, as the lanes and the top pages do', async () => {
+		const { counter, summary } = await dashboardServer()
+		void counter.hit('/', { by: 2 })
+		void counter.hit('/', { at: noon + 3 * hour, by: 5 })
+		await counter.flush()
+		const { numbers } = await summary()
+		expect([numbers?.hits.today, numbers?.lanes[0]?.today, numbers?.top.day[0]?.hits]).toEqual([7, 7, 7])
+	})
+
 	it('shows the numbers that the counter gives', async () => {
 		const server = await dashboardServer()
 		await seed(server)

@@ -80,6 +80,39 @@ describe("a page's own view", () => {
 		await expect.poll(() => text(page, 'hits-total')).toBe('7')
 	})
 
+	it('asks no more often than each five seconds, however many hits come, and shows the last', async () => {
+		const { counter, origin } = await dashboardServer()
+		const { page, requests } = await browser.open(urlOf(origin, '/busy'))
+		await expect.poll(() => text(page, 'hits-total')).toBe('0')
+		const hitting = setInterval(() => void counter.hit('/busy'), 50)
+		await new Promise((resolve) => setTimeout(resolve, 4_000))
+		clearInterval(hitting)
+		const total = String(await counter.count('/busy'))
+		await expect.poll(() => text(page, 'hits-total')).toBe(total)
+		expect(requests.filter((url) => url.includes('/dashboard/page.json')).length).toBeLessThanOrEqual(3)
+	})
+
+	it('waits as long as it is told to where it asked too often, and shows no trouble', async () => {
+		const { counter, origin } = await dashboardServer()
+		const { page } = await browser.open(urlOf(origin, '/'))
+		await expect.poll(() => text(page, 'hits-total')).toBe('0')
+		const asked: number[] = []
+		await page.route('**/dashboard/page.json*', (route) => {
+			if (asked.push(performance.now()) > 1) return route.continue()
+			return route.fulfill({
+				status: 429,
+				headers: { 'retry-after': '2' },
+				json: { error: { code: 'ERR_RATE_LIMIT', message: 'Too many' } },
+			})
+		})
+		void counter.hit('/')
+		await expect.poll(() => asked).toHaveLength(1)
+		await expect.poll(() => text(page, 'hits-total')).toBe('1')
+		expect(asked[1]! - asked[0]!).toBeGreaterThan(1_900)
+		expect(asked[1]! - asked[0]!).toBeLessThan(4_500)
+		expect(await text(page, 'trouble')).toBe('')
+	})
+
 	it('is opened by name, with names proposed', async () => {
 		const { counter, origin } = await dashboardServer()
 		for (const page of ['/docs', '/docs/redis', '/blog']) void counter.hit(page, { by: 3 })

@@ -52,6 +52,17 @@ describe('API_KEY', () => {
 		},
 	)
 
+	it('may have spaces in it, wherever it is sent', async () => {
+		const spaced = 'a key of the  server'
+		const { send } = await servedApp({ apiKey: spaced })
+		for (const headers of [{ authorization: `Bearer ${spaced}` }, { authorization: `Bearer  ${spaced} ` }, { 'x-api-key': spaced }]) {
+			expect((await send('/visit/home', undefined, 'POST', headers as Record<string, string>)).status).toBe(200)
+		}
+		for (const wrong of ['a', 'a key of the server', `${spaced} x`, 'key of the  server']) {
+			expect((await send('/visit/home', undefined, 'POST', { authorization: `Bearer ${wrong}` })).status).toBe(401)
+		}
+	})
+
 	it('leaves reading, the pixel and the site open', async () => {
 		const { ask } = await servedApp({ apiKey: key })
 		for (const path of [
@@ -267,6 +278,8 @@ describe('settings', () => {
 		['API_KEY', 'short'],
 		['READ_KEY', 'short'],
 		['API_KEY', 'with a line\nbreak in it'],
+		['API_KEY', ' sixteen characters'],
+		['READ_KEY', 'sixteen characters '],
 		['VISITOR_SECRET', 'short'],
 		['CORS_ORIGIN', 'example.com'],
 		['CORS_ORIGIN', 'https://example.com/path'],

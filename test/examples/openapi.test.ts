@@ -72,6 +72,16 @@ describe('/openapi.json', () => {
 		}
 	})
 
+	it('has the timestamps that an event may have', async () => {
+		const { get } = await servedApp()
+		const { components } = await get('/openapi.json')
+		const { anyOf } = components.schemas.Event.properties.timestamp
+		const fits = (text: string) => anyOf.some(({ pattern }: { pattern: string }) => new RegExp(pattern).test(text))
+		for (const end of [':03', ':03Z', ':03+05:30', ':03:04', ':03:04.5Z', ':03:04-05:00'])
+			expect([end, fits(`2026-11-30T02${end}`)]).toEqual([end, true])
+		for (const text of ['2026-11-30', '2026-11-31T02:03Z', '2026-11-30T02:03+5']) expect([text, fits(text)]).toEqual([text, false])
+	})
+
 	it('says of every answer what it is', async () => {
 		const { ask } = await servedApp({ counts: { maxPages: 100 } })
 		const event = { event_id: randomUUID(), user_id: 'ada', timestamp: new Date().toISOString(), event_type: 'page_view' }

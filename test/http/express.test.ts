@@ -212,7 +212,6 @@ describe('hitCounter: nothing here reaches the response', () => {
 	}
 	it.each([
 		['key', { key: bang }],
-		['visitor', { visitor: bang }],
 		['skip', { skip: bang }],
 		['classify', { classify: bang }],
 	])('an option that throws (%s) goes to the counter as an error', async (name, option) => {

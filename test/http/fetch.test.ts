@@ -104,6 +104,33 @@ describe('a wrapped handler', () => {
 		await counter.close()
 	})
 
+	it.each([
+		() => {
+			throw new Error('no context')
+		},
+		() => Promise.reject(new Error('no context')),
+	])('answers and counts where `waitUntil` fails, and reports it', async (waitUntil) => {
+		const counter = notebook()
+		const response = await hitCounter({ counter, address, waitUntil })(() => new Response('hello'))(page('/a'))
+		expect(await response.text()).toBe('hello')
+		await soon(() => expect(counter.keys).toEqual(['/a']))
+		expect(counter.errors).toMatchObject([{ code: 'ERR_TALLYMARK_OPTION', message: 'The option `waitUntil` threw: no context' }])
+	})
+
+	it('counts without a visitor where `address` throws, and reports that once', async () => {
+		const counter = notebook()
+		const counted = hitCounter({
+			counter,
+			address: () => {
+				throw new Error('no server')
+			},
+			own: { addresses: ['192.0.2.1'] },
+		})
+		await (await counted(() => new Response('hello'))(page('/a'))).text()
+		await soon(() => expect(counter.hits).toEqual([{ key: '/a' }]))
+		expect(counter.errors).toMatchObject([{ code: 'ERR_TALLYMARK_OPTION', message: 'The option `address` threw: no server' }])
+	})
+
 	it('warns where it has no address to tell visitors by, and not where visitors are known otherwise, or not wanted', async () => {
 		const seen = warnings()
 		const counter = notebook()

@@ -146,6 +146,17 @@ describe.each(frameworks)('$name', (framework: Framework) => {
 			await soon(() => expect(ours()).toHaveLength(1))
 		})
 
+		it('counts once and warns once where it is one middleware that is mounted twice', async () => {
+			const counter = notebook()
+			const seen = warnings()
+			const options: Options = { counter }
+			const { ask } = await framework.serve([options, options], hello)
+			for (const path of ['/a', '/b', '/c']) await ask(path)
+			await soon(() => expect(counter.keys).toEqual(['/a', '/b', '/c']))
+			const ours = () => seen.filter(({ code }) => code === 'TALLYMARK_MOUNTED_TWICE')
+			await soon(() => expect(ours()).toHaveLength(1))
+		})
+
 		it('counts for two counters without a warning', async () => {
 			const [pages, site] = [notebook(), notebook()]
 			const seen = warnings()
@@ -167,8 +178,6 @@ describe.each(frameworks)('$name', (framework: Framework) => {
 
 		it.each([
 			['key', { key: bang }],
-			['visitor', { visitor: bang }],
-			['visitor', { visitor: () => Promise.reject(new Error('on purpose')) }],
 			['skip', { skip: bang }],
 			['classify', { classify: bang }],
 			['bots', { bots: bang }],
@@ -182,6 +191,42 @@ describe.each(frameworks)('$name', (framework: Framework) => {
 				cause: expect.objectContaining({ message: 'on purpose' }),
 			})
 			expect(counter.hits).toEqual([])
+		})
+
+		it.each([
+			['throws', bang],
+			['rejects', () => Promise.reject(new Error('on purpose'))],
+		])('a visitor that %s goes to the counter as an error, and the page counts without', async (_what, visitor) => {
+			const { counter, ask, settled } = await counted({ visitor })
+			expect(await ask('/page')).toMatchObject({ status: 200, body: 'hello' })
+			expect(await settled()).toEqual([{ key: '/page', ...(visitor !== bang && { at: expect.any(Number) }) }])
+			expect(counter.errors[0]).toMatchObject({ code: 'ERR_TALLYMARK_OPTION', message: 'The option `visitor` threw: on purpose' })
+		})
+
+		it.each([
+			['an empty string', ''],
+			['a number', 7],
+			['an object', {}],
+			['4,097 characters', 'x'.repeat(4_097)],
+		])('what is no visitor (%s) is reported, and the page counts without', async (_what, wrong) => {
+			for (const answer of [wrong, Promise.resolve(wrong)]) {
+				const { counter, ask, settled } = await counted({ visitor: (() => answer) as never })
+				await ask('/page')
+				expect((await settled()).map(({ key, visitor }) => [key, visitor])).toEqual([['/page', undefined]])
+				expect(counter.errors[0]).toMatchObject({
+					code: 'ERR_TALLYMARK_ARGUMENT',
+					message: expect.stringContaining('Expected `visitor` to be a string of 1 to 4096 characters'),
+				})
+			}
+		})
+
+		it('null is nobody known, and no error', async () => {
+			for (const answer of [null, Promise.resolve(null)]) {
+				const { counter, ask, settled } = await counted({ visitor: (() => answer) as never })
+				await ask('/page')
+				expect((await settled()).map(({ key, visitor }) => [key, visitor])).toEqual([['/page', undefined]])
+				expect(counter.errors).toEqual([])
+			}
 		})
 	})
 
@@ -328,6 +373,21 @@ describe.each(frameworks)('$name', (framework: Framework) => {
 
 			const plain = await counted({ visitor })
 			expect(cookiesOf(await plain.ask('/healthz'))).toEqual([])
+		})
+
+		it('is set once where two middlewares count a page, and is the visitor of both', async () => {
+			const [pages, site] = [notebook(), notebook()]
+			const { ask } = await framework.serve(
+				[
+					{ counter: pages, visitor },
+					{ counter: site, visitor },
+				],
+				hello,
+			)
+			const answer = await ask('/a')
+			expect(cookiesOf(answer)).toHaveLength(1)
+			const one = visitor({ headers: { cookie: pairOf(answer) } })
+			await soon(() => expect([pages.hits, site.hits]).toMatchObject([[{ visitor: one }], [{ visitor: one }]]))
 		})
 
 		it("leaves the application's own cookies alone", async () => {

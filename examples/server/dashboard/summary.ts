@@ -27,7 +27,9 @@ async function numbersOf(counter: Counter): Promise<Numbers> {
 	])
 	const today = startOf('day', hours.at(-1)!.start.getTime())
 	const yesterday = startOf('day', today - 1)
-	const [uniquesToday, uniquesYesterday, uniquesTotal, hour, day, ever, trending, perLane] = await Promise.all([
+	const [hitsToday, uniquesToday, uniquesYesterday, uniquesTotal, hour, day, ever, trending, perLane] = await Promise.all([
+		// The whole day, as the lanes and the top pages have it: hits may be dated later than now.
+		all.count({ from: today }),
 		all.uniques({ from: today }),
 		all.uniques({ from: yesterday, to: today }),
 		all.uniques(),
@@ -47,7 +49,7 @@ async function numbersOf(counter: Counter): Promise<Numbers> {
 		todayHours,
 		yesterdayHours,
 		today,
-		hits: { today: sum(todayHours), yesterday: sum(yesterdayHours), total },
+		hits: { today: hitsToday, yesterday: sum(yesterdayHours), total },
 		uniques: { today: uniquesToday, yesterday: uniquesYesterday, total: uniquesTotal },
 		top: { hour, day, total: ever },
 		trending,

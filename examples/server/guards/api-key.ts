@@ -36,7 +36,8 @@ function guard(
 }
 
 function bearerOf(request: Request): string | undefined {
-	return /^Bearer +(\S+) *$/i.exec(request.get('authorization') ?? '')?.[1] ?? request.get('x-api-key')
+	// A key may have spaces in it.
+	return /^Bearer +(\S.*)$/i.exec(request.get('authorization') ?? '')?.[1]?.trimEnd() ?? request.get('x-api-key')
 }
 
 /** Of any user. */

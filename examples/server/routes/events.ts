@@ -17,12 +17,17 @@ const dayMs = 86_400_000
 /** For the examples, which can be sent as they are. */
 const today = new Date(Math.floor(Date.now() / dayMs) * dayMs).toISOString()
 
+const offsets = { offset: true, local: true }
+/** The second is for minutes with an offset: without being told of minutes, zod takes them only where there is none. */
+const isoMoment = z.union([z.iso.datetime(offsets), z.iso.datetime({ ...offsets, precision: -1 })], 'Invalid ISO datetime')
+
 const event = z
 	.object({
 		event_id: z.guid().meta({ description: 'The same id counts once.' }),
 		user_id: z.string().min(1).max(256),
-		timestamp: z.iso.datetime({ offset: true, local: true }).meta({
-			description: 'ISO 8601; without an offset it is UTC. At most a day ahead, and 31 days back unless the server is told otherwise.',
+		timestamp: isoMoment.meta({
+			description:
+				'ISO 8601, to the minute or finer; without an offset it is UTC. At most a day ahead, and 31 days back unless the server is told otherwise.',
 			example: today,
 		}),
 		event_type: z.literal('page_view'),

@@ -48,7 +48,10 @@ export interface Framework {
 	readonly routes: boolean
 	/** Koa 2 does not answer HEAD over HTTP/2. */
 	readonly head?: false
-	/** Serves the site, counted once for each of the options, until the test ends. `trust`: one proxy, on this machine. */
+	/**
+	 * Serves the site, counted once for each of the options, until the test ends; options that come twice are one middleware that is mounted twice.
+	 * `trust`: one proxy, on this machine.
+	 */
 	serve(options: readonly Options[], site: Site, trust?: boolean): Promise<Served>
 }
 
@@ -69,6 +72,16 @@ export function headerOf(request: object, name: string): string | undefined {
 export function statusOf(response: object): number {
 	const { statusCode, status } = response as { statusCode?: number; status?: number }
 	return statusCode ?? status ?? 0
+}
+
+/** Makes each middleware once, however often its options come. */
+function madeOnce<Middleware>(make: (options: Options) => Middleware): (options: Options) => Middleware {
+	const made = new Map<Options, Middleware>()
+	return (options) => {
+		const middleware = made.get(options) ?? make(options)
+		made.set(options, middleware)
+		return middleware
+	}
 }
 
 async function listening(server: Server | Http2Server): Promise<Served> {
@@ -102,7 +115,8 @@ function onExpress(name: string, make: typeof express): Framework {
 		serve: (options, site, trust) => {
 			const app = make()
 			if (trust === true) app.set('trust proxy', 'loopback')
-			for (const each of options) app.use(expressCounter(each as never))
+			const middleware = madeOnce((each) => expressCounter(each as never))
+			for (const each of options) app.use(middleware(each))
 			const answer = (request: express.Request, response: express.Response) => {
 				const { status = 200, body = '', headers = {}, pieces } = site(request.originalUrl)
 				response.status(status).set(headers)
@@ -128,7 +142,8 @@ function onKoa(name: string, Make: typeof Koa, http2 = false): Framework {
 			const app = new Make(trust === true ? { proxy: true, maxIpsCount: 1 } : {})
 			// Broken streams are meant.
 			app.on('error', () => {})
-			for (const each of options) app.use(koaCounter(each as never))
+			const middleware = madeOnce((each) => koaCounter(each as never))
+			for (const each of options) app.use(middleware(each) as Koa.Middleware)
 			const answer = (context: Koa.Context) => {
 				const { status = 200, body = '', headers = {}, pieces } = site(context.originalUrl)
 				context.status = status
@@ -196,10 +211,9 @@ const onFetch: Framework = {
 	routes: false,
 	serve: (options, site, trust) => {
 		let handler = async (request: Request, _peer: string | undefined) => pageResponse(site, request)
-		for (const each of [...options].reverse()) {
-			const address = (request: Request, peer: string | undefined) => addressOf(trust, peer, request.headers.get('x-forwarded-for'))
-			handler = fetchCounter<[Request, string | undefined]>({ ...(each as object), address } as never)(handler)
-		}
+		const address = (request: Request, peer: string | undefined) => addressOf(trust, peer, request.headers.get('x-forwarded-for'))
+		const wrapper = madeOnce((each) => fetchCounter<[Request, string | undefined]>({ ...(each as object), address } as never))
+		for (const each of [...options].reverse()) handler = wrapper(each)(handler)
 		return listening(
 			createServer(
 				getRequestListener((request, { incoming }) =>
@@ -215,11 +229,10 @@ const onHono = (name: string, http2 = false): Framework => ({
 	routes: true,
 	serve: (options, site, trust) => {
 		const app = new Hono()
-		for (const each of options) {
-			const address = (context: Parameters<typeof getConnInfo>[0]) =>
-				addressOf(trust, getConnInfo(context).remote.address, context.req.header('x-forwarded-for'))
-			app.use(hitMiddleware({ ...(each as object), address } as never) as never)
-		}
+		const address = (context: Parameters<typeof getConnInfo>[0]) =>
+			addressOf(trust, getConnInfo(context).remote.address, context.req.header('x-forwarded-for'))
+		const middleware = madeOnce((each) => hitMiddleware({ ...(each as object), address } as never))
+		for (const each of options) app.use(middleware(each) as never)
 		app.get('/users/:id', (context) => pageResponse(site, context.req.raw))
 		app.route(
 			'/blog',

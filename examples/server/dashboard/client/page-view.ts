@@ -25,6 +25,9 @@ const stretches: Readonly<Record<Granularity, readonly (readonly [last: number, 
 	],
 }
 
+/** Between two readings that nobody asked for: of one address the server may take only so many a minute, and tells of a change twice a second. */
+const apartMs = 5_000
+
 /** Answers the function that is told of each change; it reads the page's numbers anew. */
 export function startPageView(): (summary: Summary) => void {
 	const params = new URLSearchParams(location.search)
@@ -42,21 +45,35 @@ export function startPageView(): (summary: Summary) => void {
 	const chart = new PageChart()
 	let asking: AbortController | undefined
 	let due = false
+	let timer: number | undefined
+	/** By `performance.now()`. */
+	let notBefore = 0
 	const refresh = async () => {
+		clearTimeout(timer)
+		timer = undefined
 		const mine = new AbortController()
 		asking = mine
 		due = false
+		notBefore = performance.now() + apartMs
 		const answer = await ask(page, granularity.value, last.value, mine.signal).catch(() => undefined)
 		// Something else was chosen meanwhile, and is asked for.
 		if (asking !== mine) return
 		asking = undefined
 		if (answer === undefined) trouble('The server does not answer: the numbers are those of before.')
-		else if ('error' in answer) trouble(answer.error.message)
+		else if ('againMs' in answer) {
+			notBefore = performance.now() + answer.againMs
+			due = true
+		} else if ('error' in answer) trouble(answer.error.message)
 		else {
 			trouble(undefined)
 			showPage(answer, chart)
 		}
-		if (due) void refresh()
+		if (due) refreshSoon()
+	}
+	// One answer at a time: a slow one would otherwise be given up for the next, each second anew.
+	const refreshSoon = () => {
+		due = true
+		if (asking === undefined) timer ??= setTimeout(() => void refresh(), Math.max(0, notBefore - performance.now()))
 	}
 	const chosen = () => {
 		history.replaceState(null, '', `?${new URLSearchParams({ page, granularity: granularity.value, last: last.value })}`)
@@ -69,11 +86,7 @@ export function startPageView(): (summary: Summary) => void {
 	})
 	last.addEventListener('change', chosen)
 	void refresh()
-	// One answer at a time: a slow one would otherwise be given up for the next, each second anew.
-	return () => {
-		if (asking === undefined) void refresh()
-		else due = true
-	}
+	return refreshSoon
 }
 
 /** Somebody came without a page's name. */
@@ -84,13 +97,15 @@ function showNone(): () => void {
 	return () => {}
 }
 
+/** `againMs`: the address has sent too many requests, and may send the next one then. */
 async function ask(
 	page: string,
 	granularity: string,
 	last: string,
 	signal: AbortSignal,
-): Promise<PageView | { readonly error: { readonly message: string } }> {
+): Promise<PageView | { readonly error: { readonly message: string } } | { readonly againMs: number }> {
 	const answer = await fetch(`/dashboard/page.json?${new URLSearchParams({ page, granularity, last })}`, { signal })
+	if (answer.status === 429) return { againMs: Number(answer.headers.get('retry-after')) * 1_000 || apartMs }
 	return answer.json()
 }
 
