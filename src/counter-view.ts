@@ -115,12 +115,16 @@ export interface ViewContext {
 const longestKeyList = 10_000
 /** How long a list waits for this process's own hits to be stored before it does without. */
 const listFlushMs = 1_000
+/** How long lists that are kept are not held up again after that. */
+const listRestMs = 1_000
 
 /** A lane of a counter; `Counter` reads through the one of `human`. */
 export class LaneView<Key extends string = string> implements CounterView<Key> {
 	readonly all: AllView
 	readonly #context: ViewContext
 	readonly #lane: Lane
+	/** When a list last waited in vain for what waits to be stored. */
+	#inVainAt = Number.NEGATIVE_INFINITY
 
 	constructor(context: ViewContext, lane: Lane) {
 		this.#context = context
@@ -211,25 +215,37 @@ export class LaneView<Key extends string = string> implements CounterView<Key> {
 		)
 	}
 
-	/** A list of the store's: this process's own hits are stored first. */
+	/** A list of the store's: this process's own hits are stored first, which ends the lists that are kept without them. */
 	async #listed<Item>(name: string, load: (session: StoreSession) => Promise<List<Item>>): Promise<Item[]> {
 		this.#context.assertOpen()
 		const { cache, session } = this.#context
+		const waited = this.#isWorthWaiting()
+		if (waited) await this.#flushed()
 		return cache.read(
 			slotOfLists(this.#lane),
 			name,
 			async () => {
-				await this.#flushed()
+				if (!waited) await this.#flushed()
 				return load(session)
 			},
 			({ items }) => items.slice(),
 		)
 	}
 
+	/** Whether hits wait that the store would take now. While it is down, a kept list must not be held up by them. */
+	#isWorthWaiting(): boolean {
+		const { batcher } = this.#context
+		if (batcher.lastError !== undefined || !batcher.waits(this.#lane)) return false
+		const rested = this.#now() - this.#inVainAt
+		return rested < 0 || rested >= listRestMs
+	}
+
 	/** Stores what waits, if the store takes it soon. If it does not, the read that follows says what is wrong. */
 	async #flushed(): Promise<void> {
 		this.#context.assertOpen()
-		await this.#context.batcher.flush(listFlushMs).catch(() => {})
+		await this.#context.batcher.flush(listFlushMs).catch(() => {
+			this.#inVainAt = this.#now()
+		})
 	}
 
 	#now(): number {

@@ -6,7 +6,7 @@ import type { Store } from '../../src/stores/store.ts'
 import { ManualClock } from '../../src/testing/manual-clock.ts'
 import { ExactDelta, ExactTracker } from '../../src/visitors/exact.ts'
 import type { Estimate, VisitorDelta, VisitorSketch, VisitorTracker } from '../../src/visitors/tracker.ts'
-import { hour, made, minute, noonish, watched } from '../counter/support/made.ts'
+import { hour, made, minute, noonish, turned, watched } from '../counter/support/made.ts'
 
 test('an answer is kept for 5 s', async () => {
 	const { counter, store, clock, recount } = made()
@@ -142,6 +142,87 @@ test("lists have this process's own hits: those that wait are stored first, and 
 	await clock.advance(1_000)
 	expect((await counter.top())[0]).toEqual({ key: '/c', hits: 3 })
 	expect((await counter.trending())[0]).toMatchObject({ key: '/c' })
+})
+
+test("a kept list has this process's own hits too, those that wait and those on their way", async () => {
+	const { counter, store, clock } = made()
+	void counter.hit('/a')
+	expect(await counter.top()).toEqual([{ key: '/a', hits: 1 }])
+	expect(await counter.trending()).toMatchObject([{ key: '/a' }])
+	void counter.hit('/b', { by: 100 })
+	expect((await counter.top())[0]).toEqual({ key: '/b', hits: 100 })
+	expect((await counter.trending())[0]).toMatchObject({ key: '/b' })
+	void counter.hit('/c', { by: 200 })
+	store.failNext('hang', { op: 'apply' })
+	await clock.advance(1_000)
+	const top = watched(counter.top())
+	await clock.advance(500)
+	expect(top.now.state).toBe('pending')
+	store.answerHung()
+	await clock.advance(0)
+	expect(top.now).toMatchObject({ value: [{ key: '/c', hits: 200 }, {}, {}] })
+	// Hits of another lane are no reason to ask again.
+	const asked = store.calls('top')
+	void counter.hit('/d', { lane: 'bot' })
+	await counter.top()
+	expect(store.calls('top')).toBe(asked)
+	expect(await counter.lane('bot').top()).toEqual([{ key: '/d', hits: 1 }])
+})
+
+test('a delete or set that is on its way is in a kept list', async () => {
+	const { counter, store, clock } = made()
+	void counter.hit('/a')
+	void counter.hit('/b', { by: 2 })
+	expect(await counter.top({ limit: 1 })).toEqual([{ key: '/b', hits: 2 }])
+	for (const [operate, hits] of [[() => counter.delete('/b'), 1] as const, [() => counter.set('/a', 7), 7] as const]) {
+		store.failNext('hang', { op: 'apply' })
+		void operate()
+		const top = watched(counter.top({ limit: 1 }))
+		await clock.advance(500)
+		expect(top.now.state).toBe('pending')
+		store.answerHung()
+		await clock.advance(0)
+		expect(top.now).toMatchObject({ value: [{ key: '/a', hits }] })
+	}
+})
+
+test('while the store is down, a kept list is answered at once, whatever waits', async () => {
+	const { counter, store, clock } = made()
+	void counter.hit('/a')
+	const kept = [{ key: '/a', hits: 1 }]
+	expect(await counter.top()).toEqual(kept)
+	store.down = true
+	void counter.hit('/b')
+	await clock.advance(1_000)
+	const fresh = watched(counter.top())
+	await clock.advance(0)
+	expect(fresh.now).toMatchObject({ value: kept })
+	await clock.advance(10_000)
+	// It is past its time: the store is asked again, which takes what the flush takes.
+	expect(await turned(clock, counter.top(), 1_250)).toEqual(kept)
+	const stale = watched(counter.top())
+	await clock.advance(0)
+	expect(stale.now).toMatchObject({ value: kept })
+	store.heal()
+	await clock.advance(1_000)
+	expect(await turned(clock, counter.top())).toHaveLength(2)
+})
+
+test('while the store does not answer, a kept list is held up once in a while only', async () => {
+	const { counter, store, clock } = made()
+	void counter.hit('/a')
+	const kept = [{ key: '/a', hits: 1 }]
+	expect(await counter.top()).toEqual(kept)
+	store.failNext('hang', { times: 100 })
+	void counter.hit('/b')
+	const first = watched(counter.top())
+	await clock.advance(999)
+	expect(first.now.state).toBe('pending')
+	await clock.advance(1)
+	expect(first.now).toMatchObject({ value: kept })
+	const second = watched(counter.top())
+	await clock.advance(0)
+	expect(second.now).toMatchObject({ value: kept })
 })
 
 test("cache: false asks the store each time, and has this process's own hits all the same", async () => {
