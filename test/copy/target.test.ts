@@ -50,6 +50,21 @@ async function collect(chunks: AsyncIterable<Uint8Array>): Promise<string> {
 	return Buffer.concat(all).toString()
 }
 
+describe('a comparison', () => {
+	it('finds what only the target has, in whatever lane', async () => {
+		const [from, to, namespace] = [new MemoryStore(), new MemoryStore(), fresh()]
+		const counter = new Counter({ store: to, namespace })
+		await counter.hit('/a', { lane: 'bot', by: 3, visitor: 'ada' })
+		await counter.close()
+		const empty = await compare({ from, to, namespace })
+		expect(empty.different).toBeGreaterThan(0)
+		expect(empty.examples).toContain('all keys (bot, total): 0 and 3')
+		await filled(from, namespace, 2)
+		await filled(to, namespace, 2)
+		expect((await compare({ from, to, namespace })).examples).toEqual(empty.examples)
+	})
+})
+
 describe('a target that is not empty', () => {
 	it('is refused, and stays as it is', async () => {
 		const [from, to, namespace] = [new MemoryStore(), new RedisStore(redis), fresh()]
