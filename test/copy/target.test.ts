@@ -87,6 +87,31 @@ describe('a target that is not empty', () => {
 		expect(await compare({ from: to, to: from, namespace })).toMatchObject({ different: 0, keys: 5 })
 	})
 
+	it('is not forgotten when it is the source by another name', async () => {
+		const namespace = fresh()
+		const [one, other] = [new RedisStore(`redis://localhost:${server.port}`), new RedisStore(`redis://127.0.0.1:${server.port}`)]
+		const memory = new MemoryStore()
+		for (const [from, to] of [
+			[one, other],
+			[memory, new FaultyStore(memory)],
+		] as const) {
+			await filled(from, namespace, 5)
+			const before = await topOf(from, namespace)
+			await expect(copy({ from, to, namespace, overwrite: true })).rejects.toMatchObject({
+				code: 'ERR_TALLYMARK_ARGUMENT',
+				message: expect.stringContaining('one by two names'),
+			})
+			expect(await topOf(from, namespace)).toEqual(before)
+			// The note is as it was, and another namespace another place.
+			await copy({ from, to, namespace, toNamespace: `${namespace}-2`, overwrite: true })
+			await expect(copy({ from, to, namespace: `${namespace}-2`, overwrite: true })).rejects.toMatchObject({
+				code: 'ERR_TALLYMARK_ARGUMENT',
+			})
+			expect(await copy({ from, to, namespace, toNamespace: `${namespace}-2` })).toMatchObject({ resumed: true, numbers: 0 })
+			expect(await topOf(to, `${namespace}-2`)).toEqual(before)
+		}
+	})
+
 	it('with a part of another copy is refused, and that copy named', async () => {
 		const [from, other, to, namespace] = [new MemoryStore(), new RedisStore(redis, { name: 'other' }), new MemoryStore(), fresh()]
 		await filled(from, namespace)
