@@ -5,7 +5,7 @@ import { type CopyProgress, compare, copy, restore, snapshot } from '../../src/c
 import { Counter, MemoryStore, pluggedFilter } from '../../src/index.ts'
 import { RedisStore, ShardedRedisStore } from '../../src/redis.ts'
 import type { Store } from '../../src/stores/store.ts'
-import { FaultyStore } from '../../src/testing.ts'
+import { FaultyStore, ManualClock } from '../../src/testing.ts'
 import { startOf } from '../../src/time/granularity.ts'
 import { type Sent, TamperedClient } from '../stores/redis/support.ts'
 import { type RedisServer, startRedis } from '../support/redis-server.ts'
@@ -388,6 +388,18 @@ describe('a snapshot', () => {
 		const hits = rows.filter(([kind, , level]) => kind === 'hits' && level === 'total').flatMap((line) => line[4])
 		expect(hits.length).toBe(24)
 		expect(hits[hits.indexOf('/7') + 1]).toBe(7)
+	})
+
+	it('goes back with sums that are rounded, of a clock that has fractions', async () => {
+		const [store, target, clock] = [new MemoryStore(), new MemoryStore(), new ManualClock(1_773_138_930_000.25)]
+		const counter = new Counter({ store, clock })
+		for (let n = 0; n < 3; n++) await counter.hit('/a', { by: Number.MAX_SAFE_INTEGER })
+		await counter.close()
+		const text = await collect(snapshot({ store, clock }))
+		await restore({ store: target, snapshot: [text], clock })
+		const restored = new Counter({ store: target, clock })
+		expect(await restored.count('/a')).toBe(3 * Number.MAX_SAFE_INTEGER)
+		expect(await compare({ from: store, to: target, clock })).toMatchObject({ different: 0 })
 	})
 
 	it.each([
