@@ -8,7 +8,7 @@ import { checkKey, checkNames, checkWhole } from './input.ts'
 import type { Settings } from './options.ts'
 import type { Lane, StoreSession } from './stores/store.ts'
 import { type Bucket, type Granularity, granularities, lengthMs, startOf, total } from './time/granularity.ts'
-import { boundsOf, cover, type Kept, type Range } from './time/range.ts'
+import { boundsOf, cover, type Kept, oldestOf, type Range } from './time/range.ts'
 import { momentsOf, type SeriesOptions, type SeriesPoint } from './time/series.ts'
 import type { Estimate } from './visitors/tracker.ts'
 
@@ -338,9 +338,10 @@ export class LaneView<Key extends string = string> implements CounterView<Key> {
 	async #series(key: string | undefined, options: SeriesOptions): Promise<SeriesPoint[]> {
 		this.#context.assertOpen()
 		const now = this.#now()
-		const moments = momentsOf(options, now)
+		const keptOf = (metric: SeriesOptions['metric']) => (metric === 'uniques' ? this.#keptUniques() : this.#keptHits())
+		const moments = momentsOf(options, now, (metric) => oldestOf(keptOf(metric), now))
 		const byUniques = options.metric === 'uniques'
-		const kept = byUniques ? this.#keptUniques() : this.#keptHits()
+		const kept = keptOf(options.metric)
 		const starts = moments.slice(0, -1)
 		const groups = starts.map((start, point) => cover(start, moments[point + 1]!, now, kept))
 		if (byUniques) {

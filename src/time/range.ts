@@ -61,6 +61,11 @@ export function boundsOf(range: Range, now: number): { from: number; to: number 
 	return { from, to }
 }
 
+/** The first moment of which a bucket is kept; infinite where none is. */
+export function oldestOf({ levels, retention }: Kept, now: number): number {
+	return Math.min(...levels.map((level) => startOf(level, now - retention[level])))
+}
+
 const plural: Record<Granularity, string> = { minute: 'minutes', hour: 'hours', day: 'days' }
 
 /** What is kept, in words: "minutes for 1 day, days for 731 days". */

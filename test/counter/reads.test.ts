@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { Counter } from '../../src/counter.ts'
 import { otherKey } from '../../src/key-budget.ts'
 import { MemoryStore } from '../../src/stores/memory.ts'
@@ -105,6 +105,23 @@ test('a day of a time zone has the hits of that day there', async () => {
 	expect(await days('Europe/Berlin')).toEqual([8, 6, 1])
 	expect(await days('UTC')).toEqual([0, 12, 3])
 	expect(clock.now()).toBe(Date.UTC(2026, 2, 29, 22, 30))
+})
+
+test('a chart that goes back beyond what is kept is refused without being worked out', async () => {
+	const { counter } = made()
+	const formatted = vi.spyOn(Intl.DateTimeFormat.prototype, 'formatToParts')
+	try {
+		for (const options of [{ last: 10_000 }, { from: noonish - 9_999 * day }]) {
+			await expect(counter.series('/a', { granularity: 'day', timeZone: 'Europe/Berlin', ...options })).rejects.toMatchObject({
+				code: 'ERR_TALLYMARK_RANGE',
+			})
+		}
+		// Two for each day that is kept, and some for the last one.
+		expect(formatted.mock.calls.length).toBeLessThan(2 * 731 + 500)
+	} finally {
+		formatted.mockRestore()
+	}
+	await expect(counter.series('/a', { granularity: 'day', metric: 'visits' as never, last: 10_000 })).rejects.toThrow('`metric`')
 })
 
 test('a bucket can be read to its end and its retention, and is an error, never a wrong number, from then on', async () => {
