@@ -177,7 +177,7 @@ export class Counter<Key extends string = string> implements CounterView<Key>, A
 			timeoutMs: attemptTimeoutMs,
 			failed: (error) => this.#failed(error),
 		})
-		this.#budget = maxKeys === undefined ? undefined : new KeyBudget(maxKeys)
+		this.#budget = maxKeys === undefined ? undefined : new KeyBudget(maxKeys, true)
 		const context: ViewContext = {
 			settings: this.#settings,
 			session: this.#session,
@@ -492,16 +492,21 @@ export class Counter<Key extends string = string> implements CounterView<Key>, A
 		})
 	}
 
-	/** Keys that are stored already must not be turned away by `maxKeys`. */
+	/** Keys that are stored already must not be turned away by `maxKeys`. A store that answers at once is read at once, before the first hit. */
 	async #learn(): Promise<void> {
 		this.#unlearnt = false
 		try {
 			for (const lane of lanes) {
-				for await (const keys of this.#session.keys(lane)) {
-					if (this.#closed) return
-					this.#budget?.learn(keys)
+				const pages = this.#session.keys(lane)
+				if (Symbol.iterator in pages) for (const keys of pages) this.#budget?.learn(keys)
+				else {
+					for await (const keys of pages) {
+						if (this.#closed) return
+						this.#budget?.learn(keys)
+					}
 				}
 			}
+			this.#budget?.learnt()
 		} catch (error) {
 			this.#unlearnt = true
 			this.#failed(

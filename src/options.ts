@@ -49,7 +49,10 @@ export interface CounterOptions {
 	readonly trendHalfLifeMs?: number | undefined
 	/** The longest key, in bytes of UTF-8. 1 to 4,096. @default 512 */
 	readonly maxKeyBytes?: number | undefined
-	/** Past this many keys, hits on further new ones are counted under '(other)'. @default none */
+	/**
+	 * Past this many keys, hits on further new ones are counted under '(other)'. At a start, until the keys that are stored already have been read, as many
+	 * new ones are taken beside them: up to twice as many for once. @default none
+	 */
 	readonly maxKeys?: number | undefined
 	/** @default the system's clock */
 	readonly clock?: Clock | undefined

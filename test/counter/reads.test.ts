@@ -288,6 +288,22 @@ test('a counter with maxKeys knows the keys that were stored before it, in every
 	expect((await counter.hit('/new')).key).toBe(otherKey)
 })
 
+test('stored keys keep their hits while they are still being read, and are known at once where the store answers at once', async () => {
+	const { clock, memory, store, recount } = made()
+	const before = recount()
+	for (let n = 0; n < 1_500; n++) void before.hit(`/${n}`)
+	await before.flush()
+	const counter = new Counter({ store, clock, maxKeys: 1_000 })
+	// The first page is on its way, the second one does not come.
+	store.failNext('hang', { op: 'keys' })
+	await clock.advance(0)
+	expect(store.hung).toBe(1)
+	for (const n of [0, 1_499]) expect((await counter.hit(`/${n}`)).key).toBe(`/${n}`)
+	const atOnce = new Counter({ store: memory, clock, maxKeys: 1_000 })
+	expect((await atOnce.hit('/new')).key).toBe(otherKey)
+	expect((await atOnce.hit('/1499')).key).toBe('/1499')
+})
+
 test('when the stored keys cannot be read, they are as soon as the store takes something', async () => {
 	const { clock, store, recount, errors } = made()
 	void recount().hit('/known')
