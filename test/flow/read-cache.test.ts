@@ -1,11 +1,13 @@
 import { expect, test } from 'vitest'
 import { Counter } from '../../src/counter.ts'
 import { ReadCache, type Reading } from '../../src/flow/read-cache.ts'
+import { HitNumbers, List, VisitorSets } from '../../src/flow/readings.ts'
 import { MemoryStore } from '../../src/stores/memory.ts'
 import type { Store } from '../../src/stores/store.ts'
 import { ManualClock } from '../../src/testing/manual-clock.ts'
 import { ExactDelta, ExactTracker } from '../../src/visitors/exact.ts'
 import type { Estimate, VisitorDelta, VisitorSketch, VisitorTracker } from '../../src/visitors/tracker.ts'
+import { createTracker } from '../../src/visitors/trackers.ts'
 import { hour, made, minute, noonish, turned, watched } from '../counter/support/made.ts'
 
 test('an answer is kept for 5 s', async () => {
@@ -266,8 +268,12 @@ test('a clock that jumps back makes no answer fresh for ever, and no failure las
 /** A reading that says how it is used. */
 class Marked implements Reading {
 	readonly servedBy = 'memory'
+	readonly size: number
 	released = 0
 	usedAfterRelease = 0
+	constructor(size = 1) {
+		this.size = size
+	}
 	fold(): void {
 		if (this.released > 0) this.usedAfterRelease += 1
 	}
@@ -280,16 +286,22 @@ class Marked implements Reading {
 	}
 }
 
-function cached(max: number) {
+function cached(max: number, mostBytes?: number) {
 	const clock = new ManualClock(noonish)
-	const cache = new ReadCache({ limits: { ttlMs: 1_000, max, staleMs: 1_000 }, clock, storeName: 'memory', timeoutMs: 2_000 })
+	const cache = new ReadCache({
+		limits: { ttlMs: 1_000, max, staleMs: 1_000 },
+		clock,
+		storeName: 'memory',
+		timeoutMs: 2_000,
+		...(mostBytes === undefined ? {} : { mostBytes }),
+	})
 	const readings: Marked[] = []
-	const load = () => {
-		const reading = new Marked()
+	const load = (size?: number) => {
+		const reading = new Marked(size)
 		readings.push(reading)
 		return reading
 	}
-	const read = (slot: string | undefined, name = 'x', how: () => Marked | Promise<Marked> = load) =>
+	const read = (slot: string | undefined, name = 'x', how: () => Marked | Promise<Marked> = () => load()) =>
 		cache.read(slot, name, how, (reading) => reading.use())
 	return { clock, cache, readings, load, read }
 }
@@ -320,6 +332,62 @@ test('no more than 100 readings of one key are kept, however many ranges somebod
 	expect(readings.filter(({ released }) => released === 0)).toHaveLength(100)
 	await read('k', 'range 999')
 	expect(readings).toHaveLength(1_000)
+})
+
+test('readings are kept up to a sum of bytes: those of the keys last read', async () => {
+	const { read, readings, load, clock } = cached(1_000, 100)
+	const kept = () => readings.filter(({ released }) => released === 0)
+	for (let n = 0; n < 50; n++) await read(`k${n}`, 'x', () => load(30))
+	expect(kept()).toEqual(readings.slice(-3))
+	await read('k47')
+	await read('k50', 'x', () => load(30))
+	expect(kept()).toHaveLength(3)
+	expect(readings).toHaveLength(51)
+	await read('k47')
+	expect(readings).toHaveLength(51)
+	// What is read anew counts once, and what is larger than all is answered and not kept.
+	for (let n = 0; n < 5; n++) {
+		await clock.advance(1_000)
+		await read('k47', 'x', () => load(90))
+	}
+	expect(kept()).toHaveLength(1)
+	await read('huge', 'x', () => load(101))
+	expect(kept()).toHaveLength(0)
+	for (let n = 0; n < 3; n++) await read('k', `${n}`, () => load(30))
+	expect(kept()).toHaveLength(3)
+	expect(readings.every(({ released, usedAfterRelease }) => released <= 1 && usedAfterRelease === 0)).toBe(true)
+})
+
+test('keys that nobody reads any more are let go of when another one is read', async () => {
+	const { read, readings, clock } = cached(1_000)
+	const kept = () => readings.filter(({ released }) => released === 0)
+	for (let n = 0; n < 50; n++) await read(`k${n}`)
+	await clock.advance(1_500)
+	await read('k7')
+	await clock.advance(501)
+	expect(kept()).toHaveLength(50)
+	await read('new')
+	expect(kept()).toHaveLength(2)
+})
+
+test('a reading says about how much memory it takes', () => {
+	const buckets = Array.from({ length: 1_000 }, (_, n) => ({ level: 'minute' as const, start: n * minute }))
+	const numbers = { values: new Float64Array(1_000), applied: new Float64Array(1_000), servedBy: 'memory' }
+	const { size } = new HitNumbers('human', '/a', buckets, numbers)
+	expect(size).toBeGreaterThan(16_000)
+	expect(size).toBeLessThan(200_000)
+	expect(new List('memory', Array(10_000).fill('/a')).size).toBeGreaterThan(100_000)
+	const sizes = (['set', 'hyperloglog', 'bloom'] as const).map((kind) => {
+		const tracker = createTracker(kind)
+		const delta = tracker.delta()
+		for (let n = 0; n < 20_000; n++) delta.add(`visitor ${n}`)
+		const [few, many] = [tracker.union([]), tracker.union([])]
+		many.apply(delta)
+		const of = (sketch: VisitorSketch) => new VisitorSets('human', ['/a'], [[]], { sketches: [sketch], servedBy: 'memory' }).size
+		expect(of(few)).toBeLessThan(1_000)
+		return of(many)
+	})
+	expect(sizes.every((each) => each > 10_000)).toBe(true)
 })
 
 test('readings are released once and not used afterwards, whatever falls out while they are loaded and used', async () => {
