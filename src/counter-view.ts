@@ -11,6 +11,7 @@ import { type Bucket, type Granularity, granularities, lengthMs, startOf, total 
 import { boundsOf, cover, type Kept, oldestOf, type Range } from './time/range.ts'
 import { momentsOf, type SeriesOptions, type SeriesPoint } from './time/series.ts'
 import type { Estimate } from './visitors/tracker.ts'
+import { trackerNames } from './visitors/trackers.ts'
 
 /** One key's all-time numbers, and where they come from. */
 export interface Stats {
@@ -268,7 +269,7 @@ export class LaneView<Key extends string = string> implements CounterView<Key> {
 		if (tracker === undefined) {
 			throw new BadInputError(
 				'ERR_TALLYMARK_ARGUMENT',
-				"Expected a counter that tracks visitors (`uniques`: 'set' or 'hyperloglog'), got one with `uniques: false`",
+				`Expected a counter that tracks visitors (\`uniques\`: ${trackerNames.map((name) => `'${name}'`).join(', ')}), got one with \`uniques: false\``,
 			)
 		}
 		return { levels: granularities.filter((each) => uniquesPer.includes(each)), retention, what: 'uniques' }
@@ -341,7 +342,7 @@ export class LaneView<Key extends string = string> implements CounterView<Key> {
 		const keptOf = (metric: SeriesOptions['metric']) => (metric === 'uniques' ? this.#keptUniques() : this.#keptHits())
 		const moments = momentsOf(options, now, (metric) => oldestOf(keptOf(metric), now))
 		const byUniques = options.metric === 'uniques'
-		const kept = keptOf(options.metric)
+		const kept = { ...keptOf(options.metric), hint: hintOf(options) }
 		const starts = moments.slice(0, -1)
 		const groups = starts.map((start, point) => cover(start, moments[point + 1]!, now, kept))
 		if (byUniques) {
@@ -378,6 +379,13 @@ export class LaneView<Key extends string = string> implements CounterView<Key> {
 			perBucket.reduce((sum, value, column) => sum + (column === 0 ? value * within : value), 0),
 		)
 	}
+}
+
+/** What a chart in a time zone needs that one in UTC does not. */
+function hintOf({ timeZone = 'UTC', metric }: SeriesOptions): string | undefined {
+	if (timeZone === 'UTC') return undefined
+	const option = metric === 'uniques' ? '`uniquesPer` and `retention`' : '`retention`'
+	return `Days of a time zone are made of hours, and where it is off by half an hour of minutes: keep them for as long (${option})`
 }
 
 /** The range that the options of a list ask for; undefined for all time. */

@@ -17,6 +17,8 @@ export interface Kept {
 	readonly retention: Readonly<Record<Granularity, number>>
 	/** What is kept, for messages: 'hits' or 'uniques'. */
 	readonly what: string
+	/** What may help where something is not kept, for messages. */
+	readonly hint?: string | undefined
 }
 
 /** The last moment of a `Date`, but for some days: the buckets and zones around a moment are Dates too. */
@@ -98,7 +100,8 @@ export function cover(from: number, to: number, now: number, kept: Kept): Bucket
 			throw new BadInputError(
 				'ERR_TALLYMARK_RANGE',
 				`Expected the range to be made of buckets that are kept for ${kept.what} (${inWords(kept)}; bounds in UTC), ` +
-					`got ${new Date(from).toISOString()} to ${new Date(to).toISOString()}: no bucket starts at ${new Date(at).toISOString()} and ends within it`,
+					`got ${new Date(from).toISOString()} to ${new Date(to).toISOString()}: no bucket starts at ${new Date(at).toISOString()} and ends within it` +
+					(kept.hint === undefined ? '' : `. ${kept.hint}`),
 			)
 		}
 		if (buckets.length === maxBuckets) {

@@ -107,6 +107,20 @@ test('a day of a time zone has the hits of that day there', async () => {
 	expect(clock.now()).toBe(Date.UTC(2026, 2, 29, 22, 30))
 })
 
+test('a chart in a time zone that is refused says what must be kept for it', async () => {
+	const { counter } = made()
+	const days = { granularity: 'day', last: 7, timeZone: 'Asia/Kolkata' } as const
+	await expect(counter.series('/a', days)).rejects.toThrow(/off by half an hour of minutes: keep them for as long \(`retention`\)$/)
+	await expect(counter.series('/a', { ...days, metric: 'uniques' })).rejects.toThrow(
+		/keep them for as long \(`uniquesPer` and `retention`\)$/,
+	)
+	await expect(counter.series('/a', { granularity: 'day', last: 1_000 })).rejects.toThrow(/ends within it$/)
+	const kept = made({ retention: { minute: 31 * day }, uniquesPer: ['total', 'minute', 'hour', 'day'] }).counter
+	expect(await kept.series('/a', days)).toHaveLength(7)
+	expect(await kept.series('/a', { ...days, metric: 'uniques' })).toHaveLength(7)
+	await expect(made({ uniques: false }).counter.uniques('/a')).rejects.toThrow("`uniques`: 'set', 'hyperloglog', 'bloom'")
+})
+
 test('a chart that goes back beyond what is kept is refused without being worked out', async () => {
 	const { counter } = made()
 	const formatted = vi.spyOn(Intl.DateTimeFormat.prototype, 'formatToParts')
