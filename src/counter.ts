@@ -41,6 +41,10 @@ import type { Range } from './time/range.ts'
 import type { SeriesOptions, SeriesPoint } from './time/series.ts'
 import type { Estimate } from './visitors/tracker.ts'
 
+/**
+ * Names that are none of these are refused with the first hit of a key that waits. While it waits, further hits on the key take a short way, on which
+ * only the options below are looked at: a misspelt one does nothing.
+ */
 export interface HitOptions {
 	/** Who hits: an opaque string of 1 to 4,096 characters. Never stored as it is by the default tracker. */
 	readonly visitor?: string | undefined

@@ -15,7 +15,10 @@ export interface SeriesOptions {
 	readonly to?: Time | undefined
 	/** @default 'hits' */
 	readonly metric?: 'hits' | 'uniques' | undefined
-	/** An IANA zone in which days (and hours) begin. @default 'UTC' */
+	/**
+	 * An IANA zone in which days (and hours) begin. Buckets are in UTC: its days are made of hours, and where it is off by half an hour of minutes too, which
+	 * must be kept for as long. @default 'UTC'
+	 */
 	readonly timeZone?: string | undefined
 }
 
