@@ -13,7 +13,12 @@ const commands: Readonly<Record<string, (argv: readonly string[], io: Io) => Pro
 async function main([name, ...argv]: readonly string[], io: Io): Promise<number> {
 	const command = name !== undefined && Object.hasOwn(commands, name) ? commands[name] : undefined
 	if (command !== undefined) return command(argv, io)
-	io.complain(`Usage: tallymark ${Object.keys(commands).join(' | ')} [--help]`)
+	const usage = `Usage: tallymark ${Object.keys(commands).join(' | ')} [--help]`
+	if (name === '--help' || name === '-h') {
+		io.print(usage)
+		return 0
+	}
+	io.complain(usage)
 	return 1
 }
 

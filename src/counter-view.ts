@@ -8,9 +8,10 @@ import { checkKey, checkNames, checkWhole } from './input.ts'
 import type { Settings } from './options.ts'
 import type { Lane, StoreSession } from './stores/store.ts'
 import { type Bucket, type Granularity, granularities, lengthMs, startOf, total } from './time/granularity.ts'
-import { boundsOf, cover, type Kept, type Range } from './time/range.ts'
+import { boundsOf, cover, type Kept, oldestOf, type Range } from './time/range.ts'
 import { momentsOf, type SeriesOptions, type SeriesPoint } from './time/series.ts'
 import type { Estimate } from './visitors/tracker.ts'
+import { trackerNames } from './visitors/trackers.ts'
 
 /** One key's all-time numbers, and where they come from. */
 export interface Stats {
@@ -115,12 +116,16 @@ export interface ViewContext {
 const longestKeyList = 10_000
 /** How long a list waits for this process's own hits to be stored before it does without. */
 const listFlushMs = 1_000
+/** How long lists that are kept are not held up again after that. */
+const listRestMs = 1_000
 
 /** A lane of a counter; `Counter` reads through the one of `human`. */
 export class LaneView<Key extends string = string> implements CounterView<Key> {
 	readonly all: AllView
 	readonly #context: ViewContext
 	readonly #lane: Lane
+	/** When a list last waited in vain for what waits to be stored. */
+	#inVainAt = Number.NEGATIVE_INFINITY
 
 	constructor(context: ViewContext, lane: Lane) {
 		this.#context = context
@@ -211,25 +216,37 @@ export class LaneView<Key extends string = string> implements CounterView<Key> {
 		)
 	}
 
-	/** A list of the store's: this process's own hits are stored first. */
+	/** A list of the store's: this process's own hits are stored first, which ends the lists that are kept without them. */
 	async #listed<Item>(name: string, load: (session: StoreSession) => Promise<List<Item>>): Promise<Item[]> {
 		this.#context.assertOpen()
 		const { cache, session } = this.#context
+		const waited = this.#isWorthWaiting()
+		if (waited) await this.#flushed()
 		return cache.read(
 			slotOfLists(this.#lane),
 			name,
 			async () => {
-				await this.#flushed()
+				if (!waited) await this.#flushed()
 				return load(session)
 			},
 			({ items }) => items.slice(),
 		)
 	}
 
+	/** Whether hits wait that the store would take now. While it is down, a kept list must not be held up by them. */
+	#isWorthWaiting(): boolean {
+		const { batcher } = this.#context
+		if (batcher.lastError !== undefined || !batcher.waits(this.#lane)) return false
+		const rested = this.#now() - this.#inVainAt
+		return rested < 0 || rested >= listRestMs
+	}
+
 	/** Stores what waits, if the store takes it soon. If it does not, the read that follows says what is wrong. */
 	async #flushed(): Promise<void> {
 		this.#context.assertOpen()
-		await this.#context.batcher.flush(listFlushMs).catch(() => {})
+		await this.#context.batcher.flush(listFlushMs).catch(() => {
+			this.#inVainAt = this.#now()
+		})
 	}
 
 	#now(): number {
@@ -252,7 +269,7 @@ export class LaneView<Key extends string = string> implements CounterView<Key> {
 		if (tracker === undefined) {
 			throw new BadInputError(
 				'ERR_TALLYMARK_ARGUMENT',
-				"Expected a counter that tracks visitors (`uniques`: 'set' or 'hyperloglog'), got one with `uniques: false`",
+				`Expected a counter that tracks visitors (\`uniques\`: ${trackerNames.map((name) => `'${name}'`).join(', ')}), got one with \`uniques: false\``,
 			)
 		}
 		return { levels: granularities.filter((each) => uniquesPer.includes(each)), retention, what: 'uniques' }
@@ -322,9 +339,10 @@ export class LaneView<Key extends string = string> implements CounterView<Key> {
 	async #series(key: string | undefined, options: SeriesOptions): Promise<SeriesPoint[]> {
 		this.#context.assertOpen()
 		const now = this.#now()
-		const moments = momentsOf(options, now)
+		const keptOf = (metric: SeriesOptions['metric']) => (metric === 'uniques' ? this.#keptUniques() : this.#keptHits())
+		const moments = momentsOf(options, now, (metric) => oldestOf(keptOf(metric), now))
 		const byUniques = options.metric === 'uniques'
-		const kept = byUniques ? this.#keptUniques() : this.#keptHits()
+		const kept = { ...keptOf(options.metric), hint: hintOf(options) }
 		const starts = moments.slice(0, -1)
 		const groups = starts.map((start, point) => cover(start, moments[point + 1]!, now, kept))
 		if (byUniques) {
@@ -361,6 +379,13 @@ export class LaneView<Key extends string = string> implements CounterView<Key> {
 			perBucket.reduce((sum, value, column) => sum + (column === 0 ? value * within : value), 0),
 		)
 	}
+}
+
+/** What a chart in a time zone needs that one in UTC does not. */
+function hintOf({ timeZone = 'UTC', metric }: SeriesOptions): string | undefined {
+	if (timeZone === 'UTC') return undefined
+	const option = metric === 'uniques' ? '`uniquesPer` and `retention`' : '`retention`'
+	return `Days of a time zone are made of hours, and where it is off by half an hour of minutes: keep them for as long (${option})`
 }
 
 /** The range that the options of a list ask for; undefined for all time. */

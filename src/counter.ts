@@ -41,6 +41,10 @@ import type { Range } from './time/range.ts'
 import type { SeriesOptions, SeriesPoint } from './time/series.ts'
 import type { Estimate } from './visitors/tracker.ts'
 
+/**
+ * Names that are none of these are refused with the first hit of a key that waits. While it waits, further hits on the key take a short way, on which
+ * only the options below are looked at: a misspelt one does nothing.
+ */
 export interface HitOptions {
 	/** Who hits: an opaque string of 1 to 4,096 characters. Never stored as it is by the default tracker. */
 	readonly visitor?: string | undefined
@@ -177,7 +181,7 @@ export class Counter<Key extends string = string> implements CounterView<Key>, A
 			timeoutMs: attemptTimeoutMs,
 			failed: (error) => this.#failed(error),
 		})
-		this.#budget = maxKeys === undefined ? undefined : new KeyBudget(maxKeys)
+		this.#budget = maxKeys === undefined ? undefined : new KeyBudget(maxKeys, true)
 		const context: ViewContext = {
 			settings: this.#settings,
 			session: this.#session,
@@ -492,16 +496,21 @@ export class Counter<Key extends string = string> implements CounterView<Key>, A
 		})
 	}
 
-	/** Keys that are stored already must not be turned away by `maxKeys`. */
+	/** Keys that are stored already must not be turned away by `maxKeys`. A store that answers at once is read at once, before the first hit. */
 	async #learn(): Promise<void> {
 		this.#unlearnt = false
 		try {
 			for (const lane of lanes) {
-				for await (const keys of this.#session.keys(lane)) {
-					if (this.#closed) return
-					this.#budget?.learn(keys)
+				const pages = this.#session.keys(lane)
+				if (Symbol.iterator in pages) for (const keys of pages) this.#budget?.learn(keys)
+				else {
+					for await (const keys of pages) {
+						if (this.#closed) return
+						this.#budget?.learn(keys)
+					}
 				}
 			}
+			this.#budget?.learnt()
 		} catch (error) {
 			this.#unlearnt = true
 			this.#failed(

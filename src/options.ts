@@ -20,7 +20,7 @@ export interface BatchOptions {
 export interface CacheOptions {
 	/** A reading answers for this long. 0 to 86,400,000. @default 5_000 */
 	readonly ttlMs?: number | undefined
-	/** Keys whose readings are kept. 1 to 10,000,000. @default 10_000 */
+	/** Keys whose readings are kept, and never more than some 64 MB of them. 1 to 10,000,000. @default 10_000 */
 	readonly max?: number | undefined
 	/** How long past its ttl a reading may answer, marked stale, while the store cannot be reached. @default 60_000 */
 	readonly staleMs?: number | undefined
@@ -41,7 +41,7 @@ export interface CounterOptions {
 	readonly uniquesPer?: readonly Level[] | undefined
 	/** Milliseconds a bucket is kept after its end; 0: the granularity is off. @default minute 24 h, hour 31 days, day 731 days */
 	readonly retention?: Partial<Record<Granularity, number | undefined>> | undefined
-	/** The same visitor hitting the same key again within this time is not counted. 0: off. @default 0 */
+	/** The same visitor hitting the same key again within this time is not counted: the time at which hits arrive, whatever their `at`. 0: off. @default 0 */
 	readonly cooldownMs?: number | undefined
 	/** How long an idempotency id (`hit(key, { id })`) is remembered. @default 86_400_000 (a day) */
 	readonly idMemoryMs?: number | undefined
@@ -49,7 +49,10 @@ export interface CounterOptions {
 	readonly trendHalfLifeMs?: number | undefined
 	/** The longest key, in bytes of UTF-8. 1 to 4,096. @default 512 */
 	readonly maxKeyBytes?: number | undefined
-	/** Past this many keys, hits on further new ones are counted under '(other)'. @default none */
+	/**
+	 * Past this many keys, hits on further new ones are counted under '(other)'. At a start, until the keys that are stored already have been read, as many
+	 * new ones are taken beside them: up to twice as many for once. @default none
+	 */
 	readonly maxKeys?: number | undefined
 	/** @default the system's clock */
 	readonly clock?: Clock | undefined

@@ -1,7 +1,9 @@
 /** Where numbers are, as it is said on the command line. */
+import type { Cluster, Redis } from 'ioredis'
 import { BadInputError } from '../errors.ts'
 import { RedisClusterStore } from '../stores/redis/cluster/cluster-store.ts'
 import { loadIoredis } from '../stores/redis/connect.ts'
+import { Failure } from '../stores/redis/failure.ts'
 import { Keys } from '../stores/redis/keys.ts'
 import { agreementField, parseAgreement, type StoredSettings } from '../stores/redis/meta.ts'
 import { RedisStore } from '../stores/redis/redis-store.ts'
@@ -60,12 +62,8 @@ export function placeOf(option: string, text: string): Place {
 			open: (partitions) => new RedisClusterStore(nodes, { ...limits, partitions, name: `cluster ${names}` }),
 			settings: async (namespace) => {
 				const { Cluster } = await loadIoredis()
-				const cluster = new Cluster(nodes)
-				try {
-					return parseAgreement(await cluster.hget(new Keys(namespace).meta, agreementField))
-				} finally {
-					cluster.disconnect()
-				}
+				const cluster = new Cluster(nodes, { clusterRetryStrategy: () => null, redisOptions: { connectTimeout: TIMEOUT_MS } })
+				return asked(cluster, `cluster ${names}`, namespace)
 			},
 		}
 	}
@@ -89,17 +87,35 @@ function nodeOf(text: string): ShardedNode & { readonly url: string } {
 async function settingsIn(urls: readonly string[], namespace: string): Promise<StoredSettings | undefined> {
 	const { Redis } = await loadIoredis()
 	for (const url of urls) {
-		const client = new Redis(url, { lazyConnect: true, retryStrategy: () => null, connectTimeout: TIMEOUT_MS })
-		client.on('error', () => {})
-		try {
-			await client.connect()
-			const settings = parseAgreement(await client.hget(new Keys(namespace).meta, agreementField))
-			if (settings !== undefined) return settings
-		} finally {
-			client.disconnect()
-		}
+		const client = new Redis(url, { retryStrategy: () => null, connectTimeout: TIMEOUT_MS })
+		const settings = await asked(client, withoutPassword(url), namespace)
+		if (settings !== undefined) return settings
 	}
 	return undefined
+}
+
+/** What a client finds, which is let go of then. Throws StoreUnavailableError with the name that is given. */
+async function asked(client: Redis | Cluster, name: string, namespace: string): Promise<StoredSettings | undefined> {
+	// A client that gives up says that its connection is closed; why, it says before.
+	let reason: unknown
+	client.on('error', (error) => {
+		reason = error
+	})
+	try {
+		return parseAgreement(await client.hget(new Keys(namespace).meta, agreementField))
+	} catch (error) {
+		throw new Failure(error instanceof Error && error.message === 'Connection is closed.' ? rootOf(reason ?? error) : error).toError(name)
+	} finally {
+		client.disconnect()
+	}
+}
+
+/** Of an error that only says that all failed, the errors that did. */
+function rootOf(error: unknown): unknown {
+	const { lastNodeError } = error as { lastNodeError?: unknown }
+	if (lastNodeError !== undefined) return rootOf(lastNodeError)
+	if (error instanceof AggregateError) return new Error(error.errors.map(({ message }: Error) => message).join(', '), { cause: error })
+	return error
 }
 
 function withoutPassword(text: string): string {

@@ -1,6 +1,6 @@
 /** Whether two stores hold the same numbers. */
-import type { HitsQuery, Lane, SnapshotRecord, Store, VisitorsQuery } from '../stores/store.ts'
-import type { Bucket } from '../time/granularity.ts'
+import { type HitsQuery, type Lane, lanes, type SnapshotRecord, type Store, type VisitorsQuery } from '../stores/store.ts'
+import { type Bucket, total } from '../time/granularity.ts'
 import { BloomTracker } from '../visitors/bloom.ts'
 import type { VisitorSketch, VisitorTracker } from '../visitors/tracker.ts'
 import { type NumbersOptions, numbersOf, type Opened, opened, type StopSignal, throwIfStopped } from './opened.ts'
@@ -90,10 +90,11 @@ class Comparison {
 		)
 	}
 
-	/** All keys together, and the highest scores. */
+	/** All keys together, and the highest scores. In every lane, and of all time in any case: the target may have what the source knows nothing of. */
 	async compareAll(): Promise<void> {
 		const { tracker, uniquesPer, clock } = this.#source.settings
-		for (const [lane, buckets] of this.#buckets) {
+		for (const lane of lanes) {
+			const buckets = new Map([[nameOf(total), total], ...(this.#buckets.get(lane) ?? [])])
 			for (const bucket of buckets.values()) {
 				const [ours, theirs] = await Promise.all(
 					[this.#source, this.#target].map((side) => sumOf(side, { lane, keys: 'all', buckets: [bucket] })),

@@ -37,7 +37,7 @@ export interface CopyReport extends CopyProgress {
  * writers are not copied.
  *
  * Rejects with ERR_TALLYMARK_NOT_EMPTY when the target has numbers that are of no such copy, with MismatchError when a namespace was written with other
- * settings, with StoreUnavailableError when a store does not answer.
+ * settings, with StoreUnavailableError when a store does not answer, with ERR_TALLYMARK_ARGUMENT when a place is to be copied onto itself.
  */
 export async function copy(options: CopyOptions): Promise<CopyReport> {
 	const { from, to, namespace = 'tm', toNamespace = namespace, overwrite = false, onProgress, signal } = options
@@ -49,7 +49,7 @@ export async function copy(options: CopyOptions): Promise<CopyReport> {
 		opened(to, toNamespace, numbersOf(toNamespace, options), async ({ transfer }) => {
 			const { partitions } = from
 			const id = await identityOf(source)
-			const target = new Target(transfer, { source: `${from.name}/${namespace}`, id, partitions, overwrite })
+			const target = new Target(transfer, { source: `${from.name}/${namespace}`, id, partitions, from: source.transfer, overwrite })
 			const done = await target.begin(`${to.name}/${toNamespace}`, to.partitions, settings.clock.now())
 			const tally = new Tally(partitions, onProgress)
 			tally.reach(done)

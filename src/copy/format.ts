@@ -114,7 +114,7 @@ export function parseLine(line: string, number: number): SnapshotLine {
 function recordOf(kind: string, lane: Lane, rest: readonly unknown[]): SnapshotRecord {
 	if (kind === 'trend') return { kind, lane, at: whole(rest[0]), entries: entriesOf(rest[1], scoreOf) }
 	const bucket = bucketOf(rest[0], rest[1])
-	if (kind === 'hits') return { kind, lane, bucket, entries: entriesOf(rest[2], whole) }
+	if (kind === 'hits') return { kind, lane, bucket, entries: entriesOf(rest[2], hitsOf) }
 	if (kind === 'visitors') return { kind, lane, bucket, entries: entriesOf(rest[2], (text) => fromBase64(String(text))) }
 	if (kind === 'all-visitors') return { kind, lane, bucket, partition: whole(rest[2]), sketch: fromBase64(String(rest[3])) }
 	throw new Error(`of unknown kind ${kind}`)
@@ -137,6 +137,12 @@ function entriesOf<Value>(list: unknown, read: (value: unknown) => Value): [stri
 
 function whole(value: unknown): number {
 	if (!Number.isSafeInteger(value) || (value as number) < 0) throw new Error(`no whole number: ${value}`)
+	return value as number
+}
+
+/** A sum beyond 2^53 is rounded, as doubles are, and a number all the same. */
+function hitsOf(value: unknown): number {
+	if (!Number.isInteger(value) || (value as number) < 0) throw new Error(`no whole number: ${value}`)
 	return value as number
 }
 

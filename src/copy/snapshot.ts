@@ -38,7 +38,8 @@ export async function* snapshot(options: SnapshotOptions): AsyncGenerator<Uint8A
 		const { partitions } = store
 		const tally = new Tally(partitions, onProgress)
 		const { tracker, uniquesPer, retention, trendHalfLifeMs, clock } = settings
-		const at = clock.now()
+		// A clock may answer fractions; times in a snapshot are whole.
+		const at = Math.floor(clock.now())
 		const source = `${store.name}/${namespace}`
 		add(formatHead({ source, at, partitions, uniques: tracker?.kind ?? 'off', uniquesPer, retention, trendHalfLifeMs }))
 		for (let partition = 0; partition < partitions; partition++) {

@@ -22,6 +22,8 @@ export interface TargetOptions {
 	readonly id: string
 	/** Partitions of the source. */
 	readonly partitions: number
+	/** The source, where it is a store: it may be the target by another name. */
+	readonly from?: StoreTransfer | undefined
 	/** What the target has is forgotten first, unless it is a part of the same copy. */
 	readonly overwrite: boolean
 }
@@ -38,15 +40,18 @@ export class Target {
 
 	/**
 	 * Makes ready; answers how many partitions of the source are through. Throws ERR_TALLYMARK_NOT_EMPTY for a namespace that has numbers, unless they are of
-	 * the same copy, or to be overwritten. `count`: partitions of the target.
+	 * the same copy, or to be overwritten, and ERR_TALLYMARK_ARGUMENT where what would be overwritten is the source. `count`: partitions of the target.
 	 */
 	async begin(name: string, count: number, now: number): Promise<number> {
 		const { source, id, partitions, overwrite } = this.#options
-		const note = parse(await this.#transfer.note())
+		const text = await this.#transfer.note()
+		const note = parse(text)
 		const isSame = note?.id === id && note.partitions === partitions
 		if (isSame && !(overwrite && note.done === partitions)) return note.done
-		if (overwrite) await this.#transfer.clear()
-		else if (await hasNumbers(this.#transfer, count, now)) {
+		if (overwrite) {
+			await this.#assertOther(name, text)
+			await this.#transfer.clear()
+		} else if (await hasNumbers(this.#transfer, count, now)) {
 			const other = note?.source === source ? `other numbers by the name of ${source}` : note?.source
 			const what = note === undefined ? 'numbers' : `a copy of ${other}`
 			throw new BadInputError(
@@ -56,6 +61,25 @@ export class Target {
 		}
 		await this.#write(0)
 		return 0
+	}
+
+	/** One server has many addresses, and its copy has its marks: what is written here and read there tells. `note`: the one that is kept meanwhile. */
+	async #assertOther(name: string, note: string | undefined): Promise<void> {
+		const { source, from } = this.#options
+		if (from === undefined) return
+		const probe = `probe ${globalThis.crypto.randomUUID()}`
+		let read: string | undefined
+		try {
+			await this.#transfer.note(probe)
+			read = await from.note()
+		} finally {
+			await this.#transfer.note(note ?? '')
+		}
+		if (read !== probe) return
+		throw new BadInputError(
+			'ERR_TALLYMARK_ARGUMENT',
+			`Expected \`to\` to be another place than \`from\`, got one by two names: ${source} and ${name}. Overwriting it would lose its numbers`,
+		)
 	}
 
 	async put(record: SnapshotRecord): Promise<void> {

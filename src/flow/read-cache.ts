@@ -17,6 +17,8 @@ import type { FrozenBatch } from './write-batcher.ts'
 export interface Reading {
 	/** For `servedBy` when it comes fresh. */
 	readonly servedBy: string
+	/** The bytes it takes, about. */
+	readonly size: number
 	/** Adds a batch that was stored after the reading was asked for; what it contains already is left out. */
 	fold(batch: FrozenBatch): void
 	/** Gives pooled memory back; not used afterwards. */
@@ -49,12 +51,16 @@ export interface ReadCacheOptions {
 	readonly storeName: string
 	/** A load without an answer has failed after this. */
 	readonly timeoutMs: number
+	/** Bytes of all readings that are kept, about. @default 64 MB */
+	readonly mostBytes?: number
 }
 
 /** After a failed load, readings that are kept answer for this long before the store is asked again. */
 const restMs = 1_000
 /** Readings that a slot keeps: whoever may choose ranges or prefixes must not fill the memory with them. */
 const mostReadings = 100
+/** Nor with long ones: past this the keys that were not read for the longest time are let go of. */
+const defaultMostBytes = 2 ** 26
 
 interface Held {
 	reading: Reading | undefined
@@ -67,6 +73,8 @@ interface Held {
 	/** Calls that use `reading` or wait for it: a reading that fell out of the cache is released after the last of them. */
 	users: number
 	dropped: boolean
+	/** What `reading` counts for in the bytes that are kept. */
+	size: number
 }
 
 interface Failure {
@@ -77,6 +85,8 @@ interface Failure {
 interface Slot {
 	readonly held: Map<string, Held>
 	folded: FrozenBatch | undefined
+	/** When it was last asked for. */
+	usedAt: number
 }
 
 /** The slot of a key's readings. */
@@ -92,11 +102,18 @@ export class ReadCache {
 	readonly #slots: LRUCache<string, Slot> | undefined
 	/** What somebody waits for: loads under way, and those that ended a moment ago. */
 	readonly #awaited = new Set<Held>()
+	/** Of the readings in the slots. */
+	#bytes = 0
 
 	constructor(options: ReadCacheOptions) {
 		this.#options = options
 		if (options.limits !== undefined) {
-			this.#slots = new LRUCache({ max: options.limits.max, dispose: (slot) => slot.held.forEach(drop) })
+			this.#slots = new LRUCache({
+				max: options.limits.max,
+				dispose: ({ held }) => {
+					for (const each of held.values()) this.#drop(each)
+				},
+			})
 		}
 	}
 
@@ -195,16 +212,20 @@ export class ReadCache {
 			early: undefined,
 			users: 0,
 			dropped: false,
+			size: 0,
 		}
 		if (this.#slots === undefined || id === undefined) {
 			fresh.dropped = true
 			return fresh
 		}
+		const now = this.#options.clock.now()
 		let slot = this.#slots.get(id)
 		if (slot === undefined) {
-			slot = { held: new Map(), folded: undefined }
+			this.#sweep(this.#slots, now)
+			slot = { held: new Map(), folded: undefined, usedAt: now }
 			this.#slots.set(id, slot)
 		}
+		slot.usedAt = now
 		let held = slot.held.get(name)
 		if (held === undefined) {
 			this.#prune(slot)
@@ -221,8 +242,33 @@ export class ReadCache {
 		for (const [name, held] of slot.held) {
 			if (held.loading !== undefined || (held.loadedAt > oldest && slot.held.size < mostReadings)) continue
 			slot.held.delete(name)
-			drop(held)
+			this.#drop(held)
 		}
+	}
+
+	/** Lets go of the slots that nobody asked for since what they have is too old to answer. */
+	#sweep(slots: LRUCache<string, Slot>, now: number): void {
+		const { limits } = this.#options
+		const oldest = now - (limits === undefined ? 0 : limits.ttlMs + limits.staleMs)
+		const longestUnused = () => slots.rvalues().next().value
+		for (let slot = longestUnused(); slot !== undefined && slot.usedAt < oldest; slot = longestUnused()) slots.pop()
+	}
+
+	/** A reading was loaded, and takes its place among those that are kept. */
+	#weigh(held: Held, size: number): void {
+		if (held.dropped) return
+		this.#bytes += size - held.size
+		held.size = size
+		const { mostBytes = defaultMostBytes } = this.#options
+		// It may be its own slot that goes: whoever waits for it has it all the same.
+		while (this.#bytes > mostBytes && this.#slots?.pop() !== undefined) {}
+	}
+
+	#drop(held: Held): void {
+		held.dropped = true
+		this.#bytes -= held.size
+		held.size = 0
+		if (held.users === 0) held.reading?.release()
 	}
 
 	async #load(held: Held, load: () => MaybePromise<Reading>): Promise<Failure | undefined> {
@@ -236,6 +282,7 @@ export class ReadCache {
 			held.reading = reading
 			held.loadedAt = this.#options.clock.now()
 			held.failedAt = Number.NEGATIVE_INFINITY
+			this.#weigh(held, reading.size)
 			return undefined
 		} catch (error) {
 			held.failedAt = this.#options.clock.now()
@@ -257,9 +304,4 @@ export class ReadCache {
 		const message = cause instanceof Error ? cause.message : String(cause)
 		return new StoreUnavailableError(`The store '${this.#options.storeName}' could not be read: ${message}`, { cause })
 	}
-}
-
-function drop(held: Held): void {
-	held.dropped = true
-	if (held.users === 0) held.reading?.release()
 }

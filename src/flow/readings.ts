@@ -6,19 +6,32 @@ import type { Entry } from './pending.ts'
 import type { Reading } from './read-cache.ts'
 import type { FrozenBatch, WriteBatcher } from './write-batcher.ts'
 
+/** An object with some fields, about. */
+const objectBytes = 64
+/** The bucket of a column. */
+const columnBytes = objectBytes
+/** An item of a list with its key. */
+const itemBytes = 2 * objectBytes
+/** Of a sketch that does not say. */
+const sketchBytes = 1_024
+
 /** For each minute, the columns it falls in; hits come in a few minutes only. */
 class Columns {
-	readonly #columns: readonly (readonly Bucket[])[]
+	readonly #width: number
+	readonly #holds: (column: number, minute: number) => boolean
 	readonly #byMinute = new Map<number, readonly number[]>()
 
-	constructor(columns: readonly (readonly Bucket[])[]) {
-		this.#columns = columns
+	constructor(width: number, holds: (column: number, minute: number) => boolean) {
+		this.#width = width
+		this.#holds = holds
 	}
 
 	of(minute: number): readonly number[] {
 		let found = this.#byMinute.get(minute)
 		if (found === undefined) {
-			found = this.#columns.flatMap((buckets, column) => (buckets.some((bucket) => holds(bucket, minute)) ? [column] : []))
+			const columns: number[] = []
+			for (let column = 0; column < this.#width; column++) if (this.#holds(column, minute)) columns.push(column)
+			found = columns
 			this.#byMinute.set(minute, found)
 		}
 		return found
@@ -53,10 +66,14 @@ export class HitNumbers implements Reading {
 		this.servedBy = reading.servedBy
 		this.#lane = lane
 		this.#key = key
-		this.#columns = new Columns(buckets.map((bucket) => [bucket]))
+		this.#columns = new Columns(buckets.length, (column, minute) => holds(buckets[column]!, minute))
 		this.#width = buckets.length
 		this.#values = reading.values
 		this.#applied = reading.applied
+	}
+
+	get size(): number {
+		return objectBytes + columnBytes * this.#width + 16 * this.#values.length
 	}
 
 	fold(batch: FrozenBatch): void {
@@ -100,8 +117,12 @@ export class VisitorSets implements Reading {
 		this.servedBy = reading.servedBy
 		this.#lane = lane
 		this.#keys = keys
-		this.#columns = new Columns(groups)
+		this.#columns = new Columns(groups.length, (column, minute) => groups[column]!.some((bucket) => holds(bucket, minute)))
 		this.#sketches = reading.sketches
+	}
+
+	get size(): number {
+		return this.#sketches.reduce((sum, { bytes = sketchBytes }) => sum + 2 * objectBytes + bytes, objectBytes)
 	}
 
 	fold(batch: FrozenBatch): void {
@@ -134,6 +155,10 @@ export class List<Item> implements Reading {
 		this.servedBy = servedBy
 		this.items = items
 		this.more = more
+	}
+
+	get size(): number {
+		return objectBytes + itemBytes * this.items.length
 	}
 
 	fold(): void {}

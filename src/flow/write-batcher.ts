@@ -369,6 +369,12 @@ export class WriteBatcher {
 		}
 	}
 
+	/** Whether anything of a lane is not known to be stored, batches under way included. */
+	waits(lane: Lane): boolean {
+		for (const slab of this.#slabs.all()) if (slab.lane === lane && slab.entries.size > 0) return true
+		return this.#channels.some(({ queue }) => queue.some(({ batch }) => concerns(batch, lane)))
+	}
+
 	waiting(): Waiting {
 		let keys = 0
 		let hits = 0
@@ -562,6 +568,11 @@ export class WriteBatcher {
 
 /** What waiting does not cure: somebody has to change the settings, or the installation. It is sent again all the same, for they may. */
 const hopeless: ReadonlySet<TallymarkErrorCode> = new Set(['ERR_TALLYMARK_MISMATCH', 'ERR_TALLYMARK_SETUP'])
+
+function concerns(batch: FrozenBatch, lane: Lane): boolean {
+	if (batch.kind === 'hits') return batch.groups.some((group) => group.lane === lane)
+	return batch.kind === 'delete' || batch.lane === lane
+}
 
 function messageOf(cause: unknown): string {
 	return cause instanceof Error ? cause.message : String(cause)

@@ -61,8 +61,8 @@ export class RecencyTable {
 
 	/**
 	 * True when the visitor of this hash (two int32) has no living mark: then it is marked until `now + ttlMs`, this millisecond excluded. False when it
-	 * has one, which stays as it is. `now` is in ms and not negative; it may go back, then marks live longer. With a `ttlMs` of 0 or less every claim is
-	 * true and nothing is marked.
+	 * has one, which stays as it is, unless it would end later than `now + ttlMs`: that is of a clock that was put back, or of a longer time, and it ends
+	 * then. `now` is in ms and not negative. With a `ttlMs` of 0 or less nothing is marked or changed, and the answer is that of a living mark, or true.
 	 */
 	claim(lo: number, hi: number, now: number, ttlMs: number): boolean {
 		if (!(now >= 0 && now < Number.POSITIVE_INFINITY)) throw expected('ERR_TALLYMARK_SKETCH', 'now', 'milliseconds, 0 or more', now)
@@ -77,6 +77,7 @@ export class RecencyTable {
 				// A dead mark of another may be overwritten, but the search must go on: the visitor's own may be behind it.
 				if (reusable < 0) reusable = slot
 			} else if (hashes[2 * slot] === (lo | 0) && hashes[2 * slot + 1] === (hi | 0)) {
+				if (ttlMs > 0 && end - now > ttlMs) ends[slot] = now + ttlMs
 				return false
 			}
 			slot = (slot + 1) & mask

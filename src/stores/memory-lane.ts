@@ -43,7 +43,7 @@ export class MemoryLane {
 		for (const { key, hits, visitors } of group.deltas) {
 			this.#add(partition, key, hits, visitors)
 			for (const bucket of buckets) bucket.add(partition, key, hits, visitors)
-			this.trend.add(key, hits, trendMinute)
+			this.trend.add(key, hits, trendMinute, now)
 		}
 	}
 

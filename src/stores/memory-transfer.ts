@@ -65,7 +65,7 @@ export class MemoryTransfer implements StoreTransfer {
 		const { partitions } = this.#namespace
 		const lane = this.#namespace.lane(record.lane)
 		if (record.kind === 'trend') {
-			for (const [key, score] of record.entries) lane.trend.set(key, score, record.at)
+			for (const [key, score] of record.entries) lane.trend.set(key, score, record.at, now)
 			return
 		}
 		if (record.kind === 'hits' && record.bucket.level === 'total') {

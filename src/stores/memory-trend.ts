@@ -20,14 +20,16 @@ export class MemoryTrend {
 		this.#halfLifeMs = halfLifeMs
 	}
 
-	/** Adds hits of the minute that starts at `minute`. */
-	add(key: string, hits: number, minute: number): void {
+	/** Adds hits of the minute that starts at `minute`, which is not after `now`. */
+	add(key: string, hits: number, minute: number, now: number): void {
+		this.#bringBack(now)
 		const weight = this.#weightAt(minute)
 		this.#scores.set(key, (this.#scores.get(key) ?? 0) + hits * weight)
 	}
 
 	/** Gives a key the score that it had, decayed to the moment `at`. */
-	set(key: string, score: number, at: number): void {
+	set(key: string, score: number, at: number, now: number): void {
+		this.#bringBack(Math.max(at, now))
 		const weight = this.#weightAt(at)
 		this.#scores.set(key, score * weight)
 	}
@@ -55,9 +57,17 @@ export class MemoryTrend {
 	}
 
 	#decayed(score: number, at: number): number {
-		// In two steps, for 2^exponent alone can be 0 where the product is not.
-		const half = 2 ** (((this.#landmark ?? at) - at) / this.#halfLifeMs / 2)
+		// Nothing grows: a landmark to come is of a clock that was ahead. In two steps, for 2^exponent alone can be 0 where the product is not.
+		const half = 2 ** Math.min(((this.#landmark ?? at) - at) / this.#halfLifeMs / 2, 0)
 		return score * half * half
+	}
+
+	/**
+	 * A clock that was ahead and came back has left a landmark to come, which hits of now count nothing against. It moves back to now, and what was counted
+	 * by it counts as it did there.
+	 */
+	#bringBack(now: number): void {
+		if (this.#landmark !== undefined && this.#landmark > now) this.#landmark = now
 	}
 
 	/** What a hit at `time` counts. */

@@ -17,6 +17,8 @@ export interface Kept {
 	readonly retention: Readonly<Record<Granularity, number>>
 	/** What is kept, for messages: 'hits' or 'uniques'. */
 	readonly what: string
+	/** What may help where something is not kept, for messages. */
+	readonly hint?: string | undefined
 }
 
 /** The last moment of a `Date`, but for some days: the buckets and zones around a moment are Dates too. */
@@ -61,6 +63,11 @@ export function boundsOf(range: Range, now: number): { from: number; to: number 
 	return { from, to }
 }
 
+/** The first moment of which a bucket is kept; infinite where none is. */
+export function oldestOf({ levels, retention }: Kept, now: number): number {
+	return Math.min(...levels.map((level) => startOf(level, now - retention[level])))
+}
+
 const plural: Record<Granularity, string> = { minute: 'minutes', hour: 'hours', day: 'days' }
 
 /** What is kept, in words: "minutes for 1 day, days for 731 days". */
@@ -93,7 +100,8 @@ export function cover(from: number, to: number, now: number, kept: Kept): Bucket
 			throw new BadInputError(
 				'ERR_TALLYMARK_RANGE',
 				`Expected the range to be made of buckets that are kept for ${kept.what} (${inWords(kept)}; bounds in UTC), ` +
-					`got ${new Date(from).toISOString()} to ${new Date(to).toISOString()}: no bucket starts at ${new Date(at).toISOString()} and ends within it`,
+					`got ${new Date(from).toISOString()} to ${new Date(to).toISOString()}: no bucket starts at ${new Date(at).toISOString()} and ends within it` +
+					(kept.hint === undefined ? '' : `. ${kept.hint}`),
 			)
 		}
 		if (buckets.length === maxBuckets) {

@@ -3,7 +3,7 @@ import type { Time } from '../clock.ts'
 import { BadInputError, expected } from '../errors.ts'
 import { type Granularity, lengthMs, startOf } from './granularity.ts'
 import { granularityOf, momentOf } from './range.ts'
-import { localBucket } from './zone.ts'
+import { localBucket, startsAfter, startsBefore } from './zone.ts'
 
 export interface SeriesOptions {
 	readonly granularity: Granularity
@@ -15,7 +15,10 @@ export interface SeriesOptions {
 	readonly to?: Time | undefined
 	/** @default 'hits' */
 	readonly metric?: 'hits' | 'uniques' | undefined
-	/** An IANA zone in which days (and hours) begin. @default 'UTC' */
+	/**
+	 * An IANA zone in which days (and hours) begin. Buckets are in UTC: its days are made of hours, and where it is off by half an hour of minutes too, which
+	 * must be kept for as long. @default 'UTC'
+	 */
 	readonly timeZone?: string | undefined
 }
 
@@ -31,8 +34,15 @@ const defaultLast: Record<Granularity, number> = { minute: 60, hour: 24, day: 30
 /** More points than any chart shows; a slip of a unit should be an error, not an hour of work. */
 export const maxPoints = 10_000
 
-/** The moments at which the points of a series begin, and the moment at which the last one ends: one more moment than points. Throws `ERR_TALLYMARK_RANGE`. */
-export function momentsOf(options: SeriesOptions, now: number): number[] {
+/**
+ * The moments at which the points of a series begin, and the moment at which the last one ends: one more moment than points. `oldestOf`: the first moment
+ * of which anything is kept. What begins before it is refused later, so that only as much of it is answered as that takes. Throws `ERR_TALLYMARK_RANGE`.
+ */
+export function momentsOf(
+	options: SeriesOptions,
+	now: number,
+	oldestOf: (metric: 'hits' | 'uniques') => number = () => Number.NEGATIVE_INFINITY,
+): number[] {
 	if (typeof options !== 'object' || options === null)
 		throw expected('ERR_TALLYMARK_RANGE', 'options', 'an object with `granularity`', options)
 	for (const name of Object.keys(options)) {
@@ -62,9 +72,14 @@ export function momentsOf(options: SeriesOptions, now: number): number[] {
 			: (time: number) => localBucket(granularity, time, timeZone)
 
 	const end = options.to === undefined ? bucketOf(now).next : bucketOf(momentOf('to', options.to) - 1).next
+	const oldest = oldestOf(metric)
 	if (options.from === undefined) {
 		const moments = [end]
-		for (let left = last ?? defaultLast[granularity]; left > 0; left--) moments.push(bucketOf(moments.at(-1)! - 1).start)
+		const most = 1 + (last ?? defaultLast[granularity])
+		for (const start of timeZone === 'UTC' ? every(end, -length) : startsBefore(granularity, end, timeZone)) {
+			moments.push(start)
+			if (moments.length === most || start < oldest) break
+		}
 		return moments.reverse()
 	}
 	const from = momentOf('from', options.from)
@@ -81,7 +96,16 @@ export function momentsOf(options: SeriesOptions, now: number): number[] {
 			`Expected a series of at most ${maxPoints} points, got ${Math.ceil((end - from) / length)}: take a coarser granularity or a shorter range`,
 		)
 	}
-	const moments = [bucketOf(from).start]
-	while (moments.at(-1)! < end) moments.push(bucketOf(moments.at(-1)!).next)
+	const first = bucketOf(from)
+	if (first.start < oldest) return [first.start, first.next]
+	const moments = [first.start]
+	for (const next of timeZone === 'UTC' ? every(first.start, length) : startsAfter(granularity, first.start, timeZone)) {
+		moments.push(next)
+		if (next >= end) break
+	}
 	return moments
+}
+
+function* every(from: number, step: number): Generator<number, never, void> {
+	for (let moment = from + step; ; moment += step) yield moment
 }

@@ -66,7 +66,7 @@ function firstStep(low: number, high: number, wall: number, timeZone: string): n
 export function localBucket(granularity: Granularity, time: number, timeZone: string): { start: number; next: number } {
 	if (granularity === 'day') {
 		const now = Math.floor(time / step)
-		const day = Math.floor(wallClock(time, timeZone) / lengthMs.day) * lengthMs.day
+		const day = midnightOf(wallClock(time, timeZone))
 		return {
 			start: firstStep(now - longestDay, now, day, timeZone) * step,
 			next: firstStep(now, now + longestDay, day + lengthMs.day, timeZone) * step,
@@ -80,4 +80,50 @@ export function localBucket(granularity: Granularity, time: number, timeZone: st
 	while (start + lengthMs.minute <= time && offsetOf(start, timeZone) !== offset) start += lengthMs.minute
 	while (next - lengthMs.minute > time && offsetOf(next - 1, timeZone) !== offset) next -= lengthMs.minute
 	return { start, next }
+}
+
+/** The starts of the buckets before the moment `next`, at which one ends: the last first, without end. */
+export function* startsBefore(granularity: Granularity, next: number, timeZone: string): Generator<number, never, void> {
+	let start = next
+	while (granularity !== 'day') {
+		start = localBucket(granularity, start - 1, timeZone).start
+		yield start
+	}
+	let wall = wallClock(start - 1, timeZone)
+	for (;;) {
+		// Most days are as long as most: where the date turns to this one at midnight there, nothing needs to be searched.
+		const day = midnightOf(wall)
+		const guess = start - lengthMs.day
+		wall = wallClock(guess - 1, timeZone)
+		if (wall < day && wallClock(guess, timeZone) === day) start = guess
+		else {
+			start = localBucket('day', start - 1, timeZone).start
+			wall = wallClock(start - 1, timeZone)
+		}
+		yield start
+	}
+}
+
+/** The starts of the buckets after the one that begins at the moment `start`: the first first, without end. */
+export function* startsAfter(granularity: Granularity, start: number, timeZone: string): Generator<number, never, void> {
+	let next = start
+	while (granularity !== 'day') {
+		next = localBucket(granularity, next, timeZone).next
+		yield next
+	}
+	let day = midnightOf(wallClock(next, timeZone))
+	for (;;) {
+		const guess = next + lengthMs.day
+		day += lengthMs.day
+		if (wallClock(guess - 1, timeZone) < day && wallClock(guess, timeZone) === day) next = guess
+		else {
+			next = localBucket('day', next, timeZone).next
+			day = midnightOf(wallClock(next, timeZone))
+		}
+		yield next
+	}
+}
+
+function midnightOf(wall: number): number {
+	return Math.floor(wall / lengthMs.day) * lengthMs.day
 }

@@ -91,6 +91,10 @@ class BloomSketch implements VisitorSketch {
 		this.#shape = shape
 	}
 
+	get bytes(): number {
+		return this.#hashes?.bytes ?? this.#shape.bits / 8
+	}
+
 	apply(delta: VisitorDelta): void {
 		if (!(delta instanceof BloomDelta)) throw expected('ERR_TALLYMARK_SKETCH', 'delta', "a delta of the 'bloom' tracker", delta)
 		delta.hashes.each((lo, hi) => this.#add(lo, hi))

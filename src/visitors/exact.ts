@@ -41,8 +41,15 @@ export class ExactDelta implements VisitorDelta {
 	}
 }
 
+/** A visitor in a set, with an id of some twenty letters. */
+const VISITOR_BYTES = 64
+
 class ExactSketch implements VisitorSketch {
 	readonly visitors = new Set<string>()
+
+	get bytes(): number {
+		return VISITOR_BYTES * this.visitors.size
+	}
 
 	apply(delta: VisitorDelta): void {
 		if (!(delta instanceof ExactDelta)) throw expected('ERR_TALLYMARK_SKETCH', 'delta', "a delta of the 'set' tracker", delta)

@@ -114,6 +114,10 @@ class PooledSketch implements VisitorSketch {
 class LooseSketch implements VisitorSketch {
 	readonly registers = new CouponSet()
 
+	get bytes(): number {
+		return this.registers.bytes
+	}
+
 	coupons(): Uint32Array {
 		return this.registers.coupons()
 	}

@@ -28,6 +28,8 @@ export interface VisitorSketch {
 	/** Adds everyone in `other`, which must come from the same tracker: afterwards this is the union of both. */
 	merge(other: VisitorSketch): void
 	estimate(): Estimate
+	/** How much memory it takes, about, where that is cheap to say: so much of what was read is kept. */
+	readonly bytes?: number
 	/** The sketch as bytes that {@link VisitorTracker.load} reads. */
 	save(): Uint8Array
 	/** Gives pooled memory back. The sketch is not used afterwards. */

@@ -241,6 +241,14 @@ describe('tallymark copy', () => {
 		expect(none.errors).toBe(`Expected redis://127.0.0.1:${servers[0]!.port} to have a namespace 'nobody', got none`)
 	})
 
+	it.each([
+		['redis://user:secret@127.0.0.1:1/2', 'redis://127.0.0.1:1/2 is not available: connect ECONNREFUSED 127.0.0.1:1'],
+		['redis-ring:redis://user:secret@127.0.0.1:1', 'redis://127.0.0.1:1 is not available: connect ECONNREFUSED 127.0.0.1:1'],
+		['redis-cluster:redis://user:secret@127.0.0.1:1', 'cluster redis://127.0.0.1:1 is not available: None of startup nodes is available'],
+	])('says which server cannot be reached, and why, of %s', async (place, message) => {
+		expect(await run(`--from ${place} --to file:${folder}/x`)).toMatchObject({ code: 1, errors: message })
+	})
+
 	it('prints its help', async () => {
 		expect(await run('--help')).toMatchObject({ code: 0, out: expect.stringContaining('redis-cluster:host:port') })
 	})
@@ -250,13 +258,15 @@ describe('npx tallymark', () => {
 	const start = (line: string): ChildProcess =>
 		spawn(process.execPath, ['--import', 'tsx', fileURLToPath(new URL('../../src/cli.ts', import.meta.url)), ...line.split(' ')])
 	const end = (child: ChildProcess) =>
-		new Promise<{ code: number | null; text: string }>((resolve) => {
-			let text = ''
-			const add = (chunk: Buffer) => {
-				text += chunk.toString()
+		new Promise<{ code: number | null; text: string; errors: string }>((resolve) => {
+			let [text, errors] = ['', '']
+			for (const stream of [child.stdout!, child.stderr!]) {
+				stream.on('data', (chunk: Buffer) => {
+					text += chunk.toString()
+					if (stream === child.stderr) errors += chunk.toString()
+				})
 			}
-			for (const stream of [child.stdout!, child.stderr!]) stream.on('data', add)
-			child.on('close', (code) => resolve({ code, text }))
+			child.on('close', (code) => resolve({ code, text, errors }))
 		})
 
 	it('copy stops on Ctrl-C and goes on', async () => {
@@ -276,6 +286,7 @@ describe('npx tallymark', () => {
 	})
 
 	it('names its commands when it is given none', async () => {
-		expect(await end(start('nonsense'))).toMatchObject({ code: 1, text: expect.stringMatching(/^Usage: tallymark .*copy/) })
+		expect(await end(start('nonsense'))).toMatchObject({ code: 1, errors: expect.stringMatching(/^Usage: tallymark .*copy/) })
+		expect(await end(start('--help'))).toMatchObject({ code: 0, text: expect.stringMatching(/^Usage: tallymark .*copy/), errors: '' })
 	})
 })

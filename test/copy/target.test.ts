@@ -5,7 +5,7 @@ import { type CopyProgress, compare, copy, restore, snapshot } from '../../src/c
 import { Counter, MemoryStore, pluggedFilter } from '../../src/index.ts'
 import { RedisStore, ShardedRedisStore } from '../../src/redis.ts'
 import type { Store } from '../../src/stores/store.ts'
-import { FaultyStore } from '../../src/testing.ts'
+import { FaultyStore, ManualClock } from '../../src/testing.ts'
 import { startOf } from '../../src/time/granularity.ts'
 import { type Sent, TamperedClient } from '../stores/redis/support.ts'
 import { type RedisServer, startRedis } from '../support/redis-server.ts'
@@ -50,6 +50,21 @@ async function collect(chunks: AsyncIterable<Uint8Array>): Promise<string> {
 	return Buffer.concat(all).toString()
 }
 
+describe('a comparison', () => {
+	it('finds what only the target has, in whatever lane', async () => {
+		const [from, to, namespace] = [new MemoryStore(), new MemoryStore(), fresh()]
+		const counter = new Counter({ store: to, namespace })
+		await counter.hit('/a', { lane: 'bot', by: 3, visitor: 'ada' })
+		await counter.close()
+		const empty = await compare({ from, to, namespace })
+		expect(empty.different).toBeGreaterThan(0)
+		expect(empty.examples).toContain('all keys (bot, total): 0 and 3')
+		await filled(from, namespace, 2)
+		await filled(to, namespace, 2)
+		expect((await compare({ from, to, namespace })).examples).toEqual(empty.examples)
+	})
+})
+
 describe('a target that is not empty', () => {
 	it('is refused, and stays as it is', async () => {
 		const [from, to, namespace] = [new MemoryStore(), new RedisStore(redis), fresh()]
@@ -70,6 +85,31 @@ describe('a target that is not empty', () => {
 		await copy({ from, to, namespace, overwrite: true })
 		expect(await topOf(to, namespace)).toEqual(await topOf(from, namespace))
 		expect(await compare({ from: to, to: from, namespace })).toMatchObject({ different: 0, keys: 5 })
+	})
+
+	it('is not forgotten when it is the source by another name', async () => {
+		const namespace = fresh()
+		const [one, other] = [new RedisStore(`redis://localhost:${server.port}`), new RedisStore(`redis://127.0.0.1:${server.port}`)]
+		const memory = new MemoryStore()
+		for (const [from, to] of [
+			[one, other],
+			[memory, new FaultyStore(memory)],
+		] as const) {
+			await filled(from, namespace, 5)
+			const before = await topOf(from, namespace)
+			await expect(copy({ from, to, namespace, overwrite: true })).rejects.toMatchObject({
+				code: 'ERR_TALLYMARK_ARGUMENT',
+				message: expect.stringContaining('one by two names'),
+			})
+			expect(await topOf(from, namespace)).toEqual(before)
+			// The note is as it was, and another namespace another place.
+			await copy({ from, to, namespace, toNamespace: `${namespace}-2`, overwrite: true })
+			await expect(copy({ from, to, namespace: `${namespace}-2`, overwrite: true })).rejects.toMatchObject({
+				code: 'ERR_TALLYMARK_ARGUMENT',
+			})
+			expect(await copy({ from, to, namespace, toNamespace: `${namespace}-2` })).toMatchObject({ resumed: true, numbers: 0 })
+			expect(await topOf(to, `${namespace}-2`)).toEqual(before)
+		}
 	})
 
 	it('with a part of another copy is refused, and that copy named', async () => {
@@ -348,6 +388,18 @@ describe('a snapshot', () => {
 		const hits = rows.filter(([kind, , level]) => kind === 'hits' && level === 'total').flatMap((line) => line[4])
 		expect(hits.length).toBe(24)
 		expect(hits[hits.indexOf('/7') + 1]).toBe(7)
+	})
+
+	it('goes back with sums that are rounded, of a clock that has fractions', async () => {
+		const [store, target, clock] = [new MemoryStore(), new MemoryStore(), new ManualClock(1_773_138_930_000.25)]
+		const counter = new Counter({ store, clock })
+		for (let n = 0; n < 3; n++) await counter.hit('/a', { by: Number.MAX_SAFE_INTEGER })
+		await counter.close()
+		const text = await collect(snapshot({ store, clock }))
+		await restore({ store: target, snapshot: [text], clock })
+		const restored = new Counter({ store: target, clock })
+		expect(await restored.count('/a')).toBe(3 * Number.MAX_SAFE_INTEGER)
+		expect(await compare({ from: store, to: target, clock })).toMatchObject({ different: 0 })
 	})
 
 	it.each([

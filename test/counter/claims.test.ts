@@ -14,6 +14,17 @@ test('a visitor counts once on a key within the cooldown, and again after it', a
 	expect(await counter.count('/a')).toBe(2)
 })
 
+test('a clock that is put back makes no cooldown and no id last longer', async () => {
+	const { counter, clock } = made({ cooldownMs: minute, idMemoryMs: minute })
+	const cool = () => counter.hit('/a', { visitor: 'ada' })
+	const once = () => counter.hit('/b', { id: '1' })
+	await Promise.all([cool(), once()])
+	clock.set(clock.now() - 24 * hour)
+	for (const hit of [cool, once]) expect(await hit()).toMatchObject({ counted: false })
+	await clock.advance(minute)
+	for (const hit of [cool, once]) expect(await hit()).toMatchObject({ counted: true })
+})
+
 test('a cooldown is of the visitor and the key and the lane together', async () => {
 	const { counter } = made({ cooldownMs: hour })
 	for (const [key, visitor, lane] of [

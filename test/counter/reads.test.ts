@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { Counter } from '../../src/counter.ts'
 import { otherKey } from '../../src/key-budget.ts'
 import { MemoryStore } from '../../src/stores/memory.ts'
@@ -105,6 +105,37 @@ test('a day of a time zone has the hits of that day there', async () => {
 	expect(await days('Europe/Berlin')).toEqual([8, 6, 1])
 	expect(await days('UTC')).toEqual([0, 12, 3])
 	expect(clock.now()).toBe(Date.UTC(2026, 2, 29, 22, 30))
+})
+
+test('a chart in a time zone that is refused says what must be kept for it', async () => {
+	const { counter } = made()
+	const days = { granularity: 'day', last: 7, timeZone: 'Asia/Kolkata' } as const
+	await expect(counter.series('/a', days)).rejects.toThrow(/off by half an hour of minutes: keep them for as long \(`retention`\)$/)
+	await expect(counter.series('/a', { ...days, metric: 'uniques' })).rejects.toThrow(
+		/keep them for as long \(`uniquesPer` and `retention`\)$/,
+	)
+	await expect(counter.series('/a', { granularity: 'day', last: 1_000 })).rejects.toThrow(/ends within it$/)
+	const kept = made({ retention: { minute: 31 * day }, uniquesPer: ['total', 'minute', 'hour', 'day'] }).counter
+	expect(await kept.series('/a', days)).toHaveLength(7)
+	expect(await kept.series('/a', { ...days, metric: 'uniques' })).toHaveLength(7)
+	await expect(made({ uniques: false }).counter.uniques('/a')).rejects.toThrow("`uniques`: 'set', 'hyperloglog', 'bloom'")
+})
+
+test('a chart that goes back beyond what is kept is refused without being worked out', async () => {
+	const { counter } = made()
+	const formatted = vi.spyOn(Intl.DateTimeFormat.prototype, 'formatToParts')
+	try {
+		for (const options of [{ last: 10_000 }, { from: noonish - 9_999 * day }]) {
+			await expect(counter.series('/a', { granularity: 'day', timeZone: 'Europe/Berlin', ...options })).rejects.toMatchObject({
+				code: 'ERR_TALLYMARK_RANGE',
+			})
+		}
+		// Two for each day that is kept, and some for the last one.
+		expect(formatted.mock.calls.length).toBeLessThan(2 * 731 + 500)
+	} finally {
+		formatted.mockRestore()
+	}
+	await expect(counter.series('/a', { granularity: 'day', metric: 'visits' as never, last: 10_000 })).rejects.toThrow('`metric`')
 })
 
 test('a bucket can be read to its end and its retention, and is an error, never a wrong number, from then on', async () => {
@@ -269,6 +300,22 @@ test('a counter with maxKeys knows the keys that were stored before it, in every
 	await clock.advance(0)
 	for (const n of [0, 1, 1_234, 2_499]) expect((await counter.hit(`/${n}`)).key).toBe(`/${n}`)
 	expect((await counter.hit('/new')).key).toBe(otherKey)
+})
+
+test('stored keys keep their hits while they are still being read, and are known at once where the store answers at once', async () => {
+	const { clock, memory, store, recount } = made()
+	const before = recount()
+	for (let n = 0; n < 1_500; n++) void before.hit(`/${n}`)
+	await before.flush()
+	const counter = new Counter({ store, clock, maxKeys: 1_000 })
+	// The first page is on its way, the second one does not come.
+	store.failNext('hang', { op: 'keys' })
+	await clock.advance(0)
+	expect(store.hung).toBe(1)
+	for (const n of [0, 1_499]) expect((await counter.hit(`/${n}`)).key).toBe(`/${n}`)
+	const atOnce = new Counter({ store: memory, clock, maxKeys: 1_000 })
+	expect((await atOnce.hit('/new')).key).toBe(otherKey)
+	expect((await atOnce.hit('/1499')).key).toBe('/1499')
 })
 
 test('when the stored keys cannot be read, they are as soon as the store takes something', async () => {

@@ -1,12 +1,14 @@
 import { expect, test } from 'vitest'
 import { Counter } from '../../src/counter.ts'
 import { ReadCache, type Reading } from '../../src/flow/read-cache.ts'
+import { HitNumbers, List, VisitorSets } from '../../src/flow/readings.ts'
 import { MemoryStore } from '../../src/stores/memory.ts'
 import type { Store } from '../../src/stores/store.ts'
 import { ManualClock } from '../../src/testing/manual-clock.ts'
 import { ExactDelta, ExactTracker } from '../../src/visitors/exact.ts'
 import type { Estimate, VisitorDelta, VisitorSketch, VisitorTracker } from '../../src/visitors/tracker.ts'
-import { hour, made, minute, noonish, watched } from '../counter/support/made.ts'
+import { createTracker } from '../../src/visitors/trackers.ts'
+import { hour, made, minute, noonish, turned, watched } from '../counter/support/made.ts'
 
 test('an answer is kept for 5 s', async () => {
 	const { counter, store, clock, recount } = made()
@@ -144,6 +146,87 @@ test("lists have this process's own hits: those that wait are stored first, and 
 	expect((await counter.trending())[0]).toMatchObject({ key: '/c' })
 })
 
+test("a kept list has this process's own hits too, those that wait and those on their way", async () => {
+	const { counter, store, clock } = made()
+	void counter.hit('/a')
+	expect(await counter.top()).toEqual([{ key: '/a', hits: 1 }])
+	expect(await counter.trending()).toMatchObject([{ key: '/a' }])
+	void counter.hit('/b', { by: 100 })
+	expect((await counter.top())[0]).toEqual({ key: '/b', hits: 100 })
+	expect((await counter.trending())[0]).toMatchObject({ key: '/b' })
+	void counter.hit('/c', { by: 200 })
+	store.failNext('hang', { op: 'apply' })
+	await clock.advance(1_000)
+	const top = watched(counter.top())
+	await clock.advance(500)
+	expect(top.now.state).toBe('pending')
+	store.answerHung()
+	await clock.advance(0)
+	expect(top.now).toMatchObject({ value: [{ key: '/c', hits: 200 }, {}, {}] })
+	// Hits of another lane are no reason to ask again.
+	const asked = store.calls('top')
+	void counter.hit('/d', { lane: 'bot' })
+	await counter.top()
+	expect(store.calls('top')).toBe(asked)
+	expect(await counter.lane('bot').top()).toEqual([{ key: '/d', hits: 1 }])
+})
+
+test('a delete or set that is on its way is in a kept list', async () => {
+	const { counter, store, clock } = made()
+	void counter.hit('/a')
+	void counter.hit('/b', { by: 2 })
+	expect(await counter.top({ limit: 1 })).toEqual([{ key: '/b', hits: 2 }])
+	for (const [operate, hits] of [[() => counter.delete('/b'), 1] as const, [() => counter.set('/a', 7), 7] as const]) {
+		store.failNext('hang', { op: 'apply' })
+		void operate()
+		const top = watched(counter.top({ limit: 1 }))
+		await clock.advance(500)
+		expect(top.now.state).toBe('pending')
+		store.answerHung()
+		await clock.advance(0)
+		expect(top.now).toMatchObject({ value: [{ key: '/a', hits }] })
+	}
+})
+
+test('while the store is down, a kept list is answered at once, whatever waits', async () => {
+	const { counter, store, clock } = made()
+	void counter.hit('/a')
+	const kept = [{ key: '/a', hits: 1 }]
+	expect(await counter.top()).toEqual(kept)
+	store.down = true
+	void counter.hit('/b')
+	await clock.advance(1_000)
+	const fresh = watched(counter.top())
+	await clock.advance(0)
+	expect(fresh.now).toMatchObject({ value: kept })
+	await clock.advance(10_000)
+	// It is past its time: the store is asked again, which takes what the flush takes.
+	expect(await turned(clock, counter.top(), 1_250)).toEqual(kept)
+	const stale = watched(counter.top())
+	await clock.advance(0)
+	expect(stale.now).toMatchObject({ value: kept })
+	store.heal()
+	await clock.advance(1_000)
+	expect(await turned(clock, counter.top())).toHaveLength(2)
+})
+
+test('while the store does not answer, a kept list is held up once in a while only', async () => {
+	const { counter, store, clock } = made()
+	void counter.hit('/a')
+	const kept = [{ key: '/a', hits: 1 }]
+	expect(await counter.top()).toEqual(kept)
+	store.failNext('hang', { times: 100 })
+	void counter.hit('/b')
+	const first = watched(counter.top())
+	await clock.advance(999)
+	expect(first.now.state).toBe('pending')
+	await clock.advance(1)
+	expect(first.now).toMatchObject({ value: kept })
+	const second = watched(counter.top())
+	await clock.advance(0)
+	expect(second.now).toMatchObject({ value: kept })
+})
+
 test("cache: false asks the store each time, and has this process's own hits all the same", async () => {
 	const { counter, store } = made({ cache: false })
 	void counter.hit('/a')
@@ -185,8 +268,12 @@ test('a clock that jumps back makes no answer fresh for ever, and no failure las
 /** A reading that says how it is used. */
 class Marked implements Reading {
 	readonly servedBy = 'memory'
+	readonly size: number
 	released = 0
 	usedAfterRelease = 0
+	constructor(size = 1) {
+		this.size = size
+	}
 	fold(): void {
 		if (this.released > 0) this.usedAfterRelease += 1
 	}
@@ -199,16 +286,22 @@ class Marked implements Reading {
 	}
 }
 
-function cached(max: number) {
+function cached(max: number, mostBytes?: number) {
 	const clock = new ManualClock(noonish)
-	const cache = new ReadCache({ limits: { ttlMs: 1_000, max, staleMs: 1_000 }, clock, storeName: 'memory', timeoutMs: 2_000 })
+	const cache = new ReadCache({
+		limits: { ttlMs: 1_000, max, staleMs: 1_000 },
+		clock,
+		storeName: 'memory',
+		timeoutMs: 2_000,
+		...(mostBytes === undefined ? {} : { mostBytes }),
+	})
 	const readings: Marked[] = []
-	const load = () => {
-		const reading = new Marked()
+	const load = (size?: number) => {
+		const reading = new Marked(size)
 		readings.push(reading)
 		return reading
 	}
-	const read = (slot: string | undefined, name = 'x', how: () => Marked | Promise<Marked> = load) =>
+	const read = (slot: string | undefined, name = 'x', how: () => Marked | Promise<Marked> = () => load()) =>
 		cache.read(slot, name, how, (reading) => reading.use())
 	return { clock, cache, readings, load, read }
 }
@@ -239,6 +332,62 @@ test('no more than 100 readings of one key are kept, however many ranges somebod
 	expect(readings.filter(({ released }) => released === 0)).toHaveLength(100)
 	await read('k', 'range 999')
 	expect(readings).toHaveLength(1_000)
+})
+
+test('readings are kept up to a sum of bytes: those of the keys last read', async () => {
+	const { read, readings, load, clock } = cached(1_000, 100)
+	const kept = () => readings.filter(({ released }) => released === 0)
+	for (let n = 0; n < 50; n++) await read(`k${n}`, 'x', () => load(30))
+	expect(kept()).toEqual(readings.slice(-3))
+	await read('k47')
+	await read('k50', 'x', () => load(30))
+	expect(kept()).toHaveLength(3)
+	expect(readings).toHaveLength(51)
+	await read('k47')
+	expect(readings).toHaveLength(51)
+	// What is read anew counts once, and what is larger than all is answered and not kept.
+	for (let n = 0; n < 5; n++) {
+		await clock.advance(1_000)
+		await read('k47', 'x', () => load(90))
+	}
+	expect(kept()).toHaveLength(1)
+	await read('huge', 'x', () => load(101))
+	expect(kept()).toHaveLength(0)
+	for (let n = 0; n < 3; n++) await read('k', `${n}`, () => load(30))
+	expect(kept()).toHaveLength(3)
+	expect(readings.every(({ released, usedAfterRelease }) => released <= 1 && usedAfterRelease === 0)).toBe(true)
+})
+
+test('keys that nobody reads any more are let go of when another one is read', async () => {
+	const { read, readings, clock } = cached(1_000)
+	const kept = () => readings.filter(({ released }) => released === 0)
+	for (let n = 0; n < 50; n++) await read(`k${n}`)
+	await clock.advance(1_500)
+	await read('k7')
+	await clock.advance(501)
+	expect(kept()).toHaveLength(50)
+	await read('new')
+	expect(kept()).toHaveLength(2)
+})
+
+test('a reading says about how much memory it takes', () => {
+	const buckets = Array.from({ length: 1_000 }, (_, n) => ({ level: 'minute' as const, start: n * minute }))
+	const numbers = { values: new Float64Array(1_000), applied: new Float64Array(1_000), servedBy: 'memory' }
+	const { size } = new HitNumbers('human', '/a', buckets, numbers)
+	expect(size).toBeGreaterThan(16_000)
+	expect(size).toBeLessThan(200_000)
+	expect(new List('memory', Array(10_000).fill('/a')).size).toBeGreaterThan(100_000)
+	const sizes = (['set', 'hyperloglog', 'bloom'] as const).map((kind) => {
+		const tracker = createTracker(kind)
+		const delta = tracker.delta()
+		for (let n = 0; n < 20_000; n++) delta.add(`visitor ${n}`)
+		const [few, many] = [tracker.union([]), tracker.union([])]
+		many.apply(delta)
+		const of = (sketch: VisitorSketch) => new VisitorSets('human', ['/a'], [[]], { sketches: [sketch], servedBy: 'memory' }).size
+		expect(of(few)).toBeLessThan(1_000)
+		return of(many)
+	})
+	expect(sizes.every((each) => each > 10_000)).toBe(true)
 })
 
 test('readings are released once and not used afterwards, whatever falls out while they are loaded and used', async () => {

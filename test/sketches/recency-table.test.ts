@@ -8,7 +8,11 @@ import { randomFrom } from './ids.ts'
 class Model {
 	readonly ends = new Map<number, number>()
 	claim(key: number, now: number, ttlMs: number): boolean {
-		if ((this.ends.get(key) ?? 0) > now) return false
+		const end = this.ends.get(key) ?? 0
+		if (end > now) {
+			if (ttlMs > 0) this.ends.set(key, Math.min(end, now + ttlMs))
+			return false
+		}
 		if (ttlMs > 0) this.ends.set(key, now + ttlMs)
 		return true
 	}
@@ -34,6 +38,14 @@ describe('a recency table', () => {
 		// A refused claim does not make the mark longer.
 		expect(table.claim(1, 2, 1_999, 500)).toBe(false)
 		expect(table.claim(1, 2, 2_000, 500)).toBe(true)
+	})
+
+	test('refuses no longer than the ttl when the clock is put back', () => {
+		const table = new RecencyTable()
+		expect(table.claim(1, 2, 100_000, 500)).toBe(true)
+		expect(table.claim(1, 2, 1_000, 500)).toBe(false)
+		expect(table.claim(1, 2, 1_499, 500)).toBe(false)
+		expect(table.claim(1, 2, 1_500, 500)).toBe(true)
 	})
 
 	test('answers as a Map does, through expiry, release and growth', () => {

@@ -248,6 +248,26 @@ describe('what trends', () => {
 		])
 	})
 
+	test.each([600 * 60, 20])('is listed after a clock was %i minutes ahead and came back', (minutes) => {
+		const clock = new ManualClock()
+		const session = new MemoryStore().open(made({ clock, trendHalfLifeMs: minuteMs }))
+		const now = startOf('minute', clock.now())
+		clock.set(now + minutes * minuteMs)
+		session.apply(hits(1, 'ahead', clock.now(), 2))
+		clock.set(now)
+		expect(trending(session, now)).toEqual([{ key: 'ahead', score: 2 }])
+		session.apply(hits(2, 'late', now - 700 * minuteMs, 9))
+		session.apply(hits(3, 'now', now, 3))
+		expect(trending(session, now).slice(0, 2)).toEqual([
+			{ key: 'now', score: 3 },
+			{ key: 'ahead', score: 2 },
+		])
+		const scores = [...session.transfer().snapshot(0, now)].flatMap((each) => (each.kind === 'trend' ? each.entries : []))
+		expect(scores.every(([, score]) => score > 0 && score <= 3)).toBe(true)
+		clock.set(now + minuteMs)
+		expect(trending(session, clock.now())[0]!.score).toBeCloseTo(1.5, 12)
+	})
+
 	test('is as exact after a year of hits as after the first', () => {
 		const clock = new ManualClock()
 		const session = new MemoryStore().open(made({ clock, trendHalfLifeMs: hour }))

@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { type Granularity, lengthMs } from '../../src/time/granularity.ts'
-import { boundsOf, cover } from '../../src/time/range.ts'
+import { deadlineOf, type Granularity, lengthMs, startOf } from '../../src/time/granularity.ts'
+import { boundsOf, cover, oldestOf } from '../../src/time/range.ts'
 import { momentsOf } from '../../src/time/series.ts'
-import { localBucket } from '../../src/time/zone.ts'
+import { localBucket, startsAfter, startsBefore } from '../../src/time/zone.ts'
 
 const { minute, hour, day } = lengthMs
 const zones = [
@@ -70,6 +70,58 @@ test('a chart counted from its end and one counted from its start have the same 
 			}
 		}
 	}
+})
+
+test('days one after the other are those that are searched one by one, there and back', () => {
+	// With the day that Samoa skipped, and the summer time that Egypt took up again.
+	const years = [Date.UTC(2011, 11, 20), Date.UTC(2023, 2, 1)]
+	const odd = ['America/New_York', 'America/Santiago', 'Africa/Cairo', 'Asia/Beirut', 'Asia/Tehran']
+	for (const timeZone of [...odd, 'Europe/Berlin', 'America/Havana', 'America/Sao_Paulo', 'Australia/Lord_Howe', 'Pacific/Apia']) {
+		for (const since of years) {
+			const searched = [localBucket('day', since, timeZone).start]
+			while (searched.at(-1)! < since + 400 * day) searched.push(localBucket('day', searched.at(-1)!, timeZone).next)
+			const [after, before] = [startsAfter('day', searched[0]!, timeZone), startsBefore('day', searched.at(-1)!, timeZone)]
+			expect([searched[0], ...searched.slice(1).map(() => after.next().value)], timeZone).toEqual(searched)
+			expect([searched.at(-1), ...searched.slice(1).map(() => before.next().value)].reverse(), timeZone).toEqual(searched)
+		}
+	}
+})
+
+test('no more of a chart is worked out than begins where something is kept, and the first moment that does not', () => {
+	const now = Date.UTC(2026, 5, 15, 12)
+	const oldest = now - 3 * day
+	for (const timeZone of ['UTC', 'Europe/Berlin']) {
+		for (const granularity of ['hour', 'day'] as const) {
+			const all = momentsOf({ granularity, timeZone, last: 200 }, now)
+			const some = momentsOf({ granularity, timeZone, last: 200 }, now, () => oldest)
+			expect(some).toEqual(all.filter((_, at) => all[at + 1] === undefined || all[at + 1]! >= oldest))
+			expect(momentsOf({ granularity, timeZone, from: all[0] }, now, () => oldest)).toEqual(all.slice(0, 2))
+			expect(momentsOf({ granularity, timeZone, from: oldest }, now, () => oldest - day)).toEqual(
+				momentsOf({ granularity, timeZone, from: oldest }, now),
+			)
+		}
+	}
+})
+
+test('the oldest moment that is kept is the start of the oldest bucket that lives', () => {
+	const levels = ['minute', 'hour', 'day'] as const
+	fc.assert(
+		fc.property(
+			fc.integer({ min: 0, max: 10 * day }),
+			fc.subarray([...levels]),
+			fc.integer({ min: 1, max: day }),
+			(past, some, retention) => {
+				const now = Date.UTC(2026, 5, 15) + past
+				const kept = { levels: some, retention: { minute: retention, hour: 2 * retention, day: 3 * retention }, what: 'hits' }
+				const living = some.map((level) => {
+					let start = startOf(level, now)
+					while (deadlineOf({ level, start: start - lengthMs[level] }, kept.retention) > now) start -= lengthMs[level]
+					return start
+				})
+				expect(oldestOf(kept, now)).toBe(Math.min(...living))
+			},
+		),
+	)
 })
 
 test('every chart ends, of old times too, when clocks were turned at odd moments', () => {
