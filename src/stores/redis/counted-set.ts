@@ -68,13 +68,12 @@ export class CountedSet {
 	/** Nothing of it can be sent again, so that little is to be told of it: a set of the past costs next to nothing. */
 	rest(): void {
 		this.chunks = []
+		// Made anew: a list keeps room for what it once held.
+		if (this.queue.length === 0) this.queue = []
 		const log = this.#log
-		const step = log.length / 2 / LOG_AT_REST
-		if (step <= 1) return
-		this.#log = Array.from({ length: LOG_AT_REST }, (_, i) => Math.ceil((i + 1) * step) - 1).flatMap((at) => [
-			log[2 * at]!,
-			log[2 * at + 1]!,
-		])
+		const entries = Math.min(log.length / 2, LOG_AT_REST)
+		const step = log.length / 2 / entries
+		this.#log = Array.from({ length: 2 * entries }, (_, i) => log[2 * (Math.ceil(((i >> 1) + 1) * step) - 1) + (i & 1)]!)
 	}
 
 	/** Takes a part out for good: what comes next follows the one before it. */
