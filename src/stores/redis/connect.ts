@@ -1,7 +1,7 @@
 /** A client of our own, for a store that was given a url. ioredis is loaded only here, so that nobody needs it who passes a client of another make. */
 import { TallymarkError } from '../../errors.ts'
 import type { RedisClient } from './client.ts'
-import { LONGEST_MS } from './link.ts'
+import { longestMs } from './link.ts'
 
 export interface OwnClient extends RedisClient {
 	disconnect(): void
@@ -31,7 +31,7 @@ export function ownOptions(timeoutMs: number) {
 		maxRetriesPerRequest: 0,
 		connectTimeout: Math.max(timeoutMs, CONNECT_MS),
 		// A connection that is dead without a word (a router forgot it) is given up: what is sent into it is never answered.
-		socketTimeout: Math.max(2 * timeoutMs, LONGEST_MS),
+		socketTimeout: longestMs(timeoutMs),
 		connectionName: 'tallymark',
 		// Who closes has had his answers, or has given them up: a server that is away must not keep the process alive for 2 s.
 		disconnectTimeout: 100,

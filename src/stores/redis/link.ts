@@ -21,8 +21,13 @@ interface Call {
 
 /** For how long it is kept in mind that a server was slow. */
 const MEMORY_MS = 30_000
-/** How long a slow one is waited for at most; our own clients give a connection up that is silent for longer. */
-export const LONGEST_MS = 10_000
+/** How long a slow one is waited for at least, if it is that slow. */
+const SLOW_MS = 5_000
+
+/** How long an answer may take at most that must come within `timeoutMs` of a quick server; our own clients give a connection up that is silent for longer. */
+export function longestMs(timeoutMs: number): number {
+	return Math.max(2 * timeoutMs, SLOW_MS)
+}
 
 export class Link {
 	/** For messages and `servedBy`. */
@@ -85,7 +90,7 @@ export class Link {
 	 */
 	patience(timeoutMs: number): number {
 		const { ms, until } = this.#slowest
-		return performance.now() > until ? timeoutMs : Math.max(timeoutMs, Math.min(LONGEST_MS, Math.ceil(2 * ms)))
+		return performance.now() > until ? timeoutMs : Math.max(timeoutMs, Math.min(longestMs(timeoutMs), Math.ceil(2 * ms)))
 	}
 
 	/** Makes sure that the server knows the scripts; once for all who ask at the same time. */

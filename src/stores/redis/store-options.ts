@@ -17,7 +17,7 @@ export interface RedisOptions {
 	readonly readTimeoutMs?: number | undefined
 	/**
 	 * A batch without an answer is sent again after this, or, where the server is slow, after twice the time that its slowest answer of the last half
-	 * minute took (10 s at most). 10 to 60,000. @default 5_000
+	 * minute took (at most twice this or 5 s, whichever is more). 10 to 60,000. @default 5_000
 	 */
 	readonly writeTimeoutMs?: number | undefined
 	/**
