@@ -57,8 +57,9 @@ export class MemoryTrend {
 	}
 
 	#decayed(score: number, at: number): number {
-		// Nothing grows: a landmark to come is of a clock that was ahead. In two steps, for 2^exponent alone can be 0 where the product is not.
-		const half = 2 ** Math.min(((this.#landmark ?? at) - at) / this.#halfLifeMs / 2, 0)
+		// What is asked of a moment before the landmark was more by then; but not much more: one far ahead is of a clock that was. In two steps, for
+		// 2^exponent alone can be 0 where the product is not.
+		const half = 2 ** Math.min(((this.#landmark ?? at) - at) / this.#halfLifeMs / 2, 0.5)
 		return score * half * half
 	}
 
