@@ -85,6 +85,7 @@ describe("a page's own view", () => {
 		const { page, requests } = await browser.open(urlOf(origin, '/busy'))
 		await expect.poll(() => text(page, 'hits-total')).toBe('0')
 		const hitting = setInterval(() => void counter.hit('/busy'), 50)
+		// The server tells of a change some eight times meanwhile: each would be a reading.
 		await new Promise((resolve) => setTimeout(resolve, 4_000))
 		clearInterval(hitting)
 		const total = String(await counter.count('/busy'))

@@ -25,7 +25,7 @@ export class Reader {
 	async ask(partition: number, commands: readonly Command[]): Promise<readonly Reply[]> {
 		const waiting = this.#ready(partition)
 		if (waiting !== undefined) await waiting
-		const way = wayTo(partition, this.#route, this.#timeoutMs)
+		const way = wayTo(partition, this.#route, () => this.#timeoutMs)
 		for (let attempt = 0; ; attempt++) {
 			const { name } = way
 			// Made before their scripts were known here, they have no name for them.

@@ -22,16 +22,16 @@ export interface Way {
 	load(): Promise<Failure | undefined>
 }
 
-/** For what must be answered in the end: see {@link Link.patience}. */
-export function wayTo(partition: number, route: Route, timeoutMs: number): Way {
+/** `timeOf`: how long to wait for an answer of a server. */
+export function wayTo(partition: number, route: Route, timeOf: (link: Link) => number): Way {
 	return {
 		get name() {
 			return route.linkOf(partition).name
 		},
-		send: (commands) => route.send(partition, commands, route.linkOf(partition).patience(timeoutMs)),
+		send: (commands) => route.send(partition, commands, timeOf(route.linkOf(partition))),
 		load: () => {
 			const link = route.linkOf(partition)
-			return link.load(link.patience(timeoutMs))
+			return link.load(timeOf(link))
 		},
 	}
 }

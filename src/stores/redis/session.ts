@@ -97,7 +97,7 @@ export class RedisSession implements StoreSession {
 					ready: () => this.#ready(partition),
 					// The settings too, perhaps, though the connection held: they are written again before the next batch.
 					lost: () => void this.#started.delete(this.#route.linkOf(partition)),
-					way: wayTo(partition, route, limits.writeTimeoutMs),
+					way: wayTo(partition, route, (link) => link.patience(limits.writeTimeoutMs)),
 					keys: this.#keys,
 					epochs: this.#epochs,
 					identity: this.#identity,
@@ -152,7 +152,7 @@ export class RedisSession implements StoreSession {
 	}
 
 	async release(claim: Claim): Promise<void> {
-		const way = wayTo(claim.partition, this.#route, this.#limits.readTimeoutMs)
+		const way = wayTo(claim.partition, this.#route, () => this.#limits.readTimeoutMs)
 		const failure = await this.#claims.release(claim, way)
 		if (failure !== undefined) throw failure.toError(way.name)
 	}

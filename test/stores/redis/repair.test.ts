@@ -154,7 +154,7 @@ it('leaves a connection that is dead without a word', async () => {
 		await writer.hit({ key: '/home' })
 		proxy.abandon()
 		const [batch] = writer.batches([{ key: '/home' }])
-		await until(async () => writer.session.apply(batch!), 20_000)
+		await until(async () => writer.session.apply(batch!), 10_000)
 		expect(await writer.count('/home')).toBe(2)
 	} finally {
 		await desk.close()
