@@ -94,7 +94,7 @@ export async function restoreOwners(
 		missing.map(async (partition, i) => {
 			const { node, epoch } = placement.owners[partition]!
 			if (records.some((theirs) => (theirs![i]?.epoch ?? 0) > epoch)) return
-			const own: Own = { state: 'active', epoch }
+			const own: Own = { state: 'active', epoch, ring: placement.id }
 			const [reply] = await byName.get(node)!.link.send([command('set', keys.own(partition), formatOwn(own), 'NX')], timeoutMs)
 			if (!(reply instanceof Failure) && reply !== null) restored.push(partition)
 		}),

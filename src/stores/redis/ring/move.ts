@@ -59,6 +59,8 @@ export interface MoveTask extends Move {
 
 export interface MoveContext extends Durability, Transfer {
 	readonly timeoutMs: number
+	/** The `id` of the placement. */
+	readonly ring: string
 	/** By name; all that the placement is to be published to. */
 	readonly nodes: ReadonlyMap<string, Node>
 	/** Every node of the ring has answered: nobody else owns what these do not own. */
@@ -113,16 +115,17 @@ class Mover {
 
 	constructor(task: MoveTask, source: Node, target: Node, context: MoveContext) {
 		const { epoch, from, to } = task
+		const { ring } = context
 		this.#task = task
 		this.#source = source
 		this.#target = target
 		this.#context = context
 		this.#importing = recordOf({ state: 'importing', epoch })
-		this.#active = recordOf({ state: 'active', epoch })
+		this.#active = recordOf({ state: 'active', epoch, ring })
 		this.#sealed = recordOf({ state: 'sealed', epoch, target: to })
 		this.#gone = recordOf({ state: 'gone', epoch, target: to })
 		this.#refusing = recordOf({ state: 'gone', epoch: epoch + 1, target: from })
-		this.#reopened = recordOf({ state: 'active', epoch: epoch + 1 })
+		this.#reopened = recordOf({ state: 'active', epoch: epoch + 1, ring })
 	}
 
 	/** Once from wherever the move is. */

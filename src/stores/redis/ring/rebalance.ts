@@ -76,6 +76,7 @@ export async function rebalance(options: RebalanceOptions): Promise<RebalanceRep
 	const context: Omit<MoveContext, 'isComplete'> = {
 		keys,
 		timeoutMs,
+		ring: placement.id,
 		nodes,
 		signal,
 		copyTimeoutMs: COPY_TIMEOUT_MS,

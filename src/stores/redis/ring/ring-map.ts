@@ -63,6 +63,11 @@ export class RingMap {
 		return this.#owners?.[partition]
 	}
 
+	/** Of the ring; undefined before anything is known. */
+	get id(): string | undefined {
+		return this.#id
+	}
+
 	/** Those of the ring, by the placement; before it is known, those that were configured. What moves out of the ring is noticed a while later. */
 	nodes(): readonly Node[] {
 		const { nodes } = this.#options
@@ -216,20 +221,21 @@ export class RingMap {
 	async #follow(partition: number, asked: Owner, own: Own | undefined): Promise<boolean> {
 		// Somebody else has found it meanwhile.
 		if (this.#owners![partition] !== asked) return true
-		if (own?.state === 'active') return this.#assign(partition, { node: asked.node, epoch: own.epoch })
+		if (this.#isOurs(own)) return this.#assign(partition, { node: asked.node, epoch: own.epoch })
 		if (own !== undefined && 'target' in own) {
 			const isNews = own.epoch > asked.epoch
 			const target = this.#options.nodes.find(own.target)
 			if (target !== undefined && own.state === 'gone' && isNews) return this.#assign(partition, { node: own.target, epoch: own.epoch })
 			// Sealed: the target may have it already. Gone, and no news: what was followed instead was rolled back.
 			const there = target === undefined ? undefined : await this.#recordAt(target, partition)
-			if (there?.state === 'active' && there.epoch >= own.epoch) return this.#assign(partition, { node: own.target, epoch: there.epoch })
+			if (this.#isOurs(there) && there.epoch >= own.epoch) return this.#assign(partition, { node: own.target, epoch: there.epoch })
 			if (target !== undefined && own.state === 'sealed' && isNews) return false
 		}
 		try {
 			await this.lookAround()
 			return this.#owners![partition] !== asked || (await this.#seek(partition))
-		} catch {
+		} catch (error) {
+			if (error instanceof MismatchError) throw error
 			return false
 		}
 	}
@@ -242,9 +248,14 @@ export class RingMap {
 		if (records.includes(undefined)) return false
 		const owners = nodes.flatMap(({ name }, i): Owner[] => {
 			const own = records[i]![0]
-			return own?.state === 'active' ? [{ node: name, epoch: own.epoch }] : []
+			return this.#isOurs(own) ? [{ node: name, epoch: own.epoch }] : []
 		})
 		return owners.length === 1 && this.#assign(partition, owners[0]!)
+	}
+
+	/** Whether a node has the partition as a node of this ring. */
+	#isOurs(own: Own | undefined): own is Own & { readonly state: 'active' } {
+		return own?.state === 'active' && own.ring === this.#id
 	}
 
 	async #recordAt({ link }: Node, partition: number): Promise<Own | undefined> {

@@ -60,7 +60,7 @@ export class RingRoute implements Route {
 				const meeting = this.#map.meet(this.#map.ownerOf(partition)!.node)
 				const missed = meeting === undefined ? undefined : await meeting
 				const owner = this.#map.ownerOf(partition)!
-				const record = formatOwn({ state: 'active', epoch: owner.epoch })
+				const record = formatOwn({ state: 'active', epoch: owner.epoch, ring: this.#map.id! })
 				const left = Math.max(1, Math.ceil(end - performance.now()))
 				const replies = missed === undefined ? await this.#sendFor(partition, record, commands, left) : [...failed(missed), missed]
 				const found = replies.at(-1)

@@ -31,7 +31,7 @@ export interface Survey {
 /** Read at one moment or another: a partition that was on its way may be seen at two nodes. */
 const LOOKS = 3
 
-/** Throws MismatchError when two nodes own one partition. */
+/** Throws MismatchError when two nodes own one partition, or one has it of another ring. */
 export async function survey(nodes: ReadonlyMap<string, Node>, keys: Keys, placement: Placement, timeoutMs: number): Promise<Survey> {
 	for (let looks = 1; ; looks++) {
 		try {
@@ -55,6 +55,9 @@ async function look(nodes: ReadonlyMap<string, Node>, keys: Keys, placement: Pla
 			return own === undefined ? [] : [{ node, own }]
 		})
 		const active = theirs.filter(({ own }) => own.state === 'active')
+		const stranger = active.find(({ own }) => own.state === 'active' && own.ring !== placement.id)
+		if (stranger !== undefined)
+			throw new MismatchError(`Partition ${partition} is on record at ${stranger.node} as one of another ring than ${placement.id}`)
 		if (active.length > 1) throw new MismatchError(`Partition ${partition} has two owners: ${active.map(({ node }) => node).join(' and ')}`)
 		const owner = active[0]
 		const latest = Math.max(placed.epoch, owner?.own.epoch ?? 0)

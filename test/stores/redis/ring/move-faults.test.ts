@@ -67,7 +67,7 @@ it('a copy for an older move that arrives late does not join the new one', async
 	const [source, target] = bench.clients
 	await target!.hset(bench.keys.meta, await source!.hgetall(bench.keys.meta))
 	// That one had begun to copy when it was given up, by the source only.
-	await source!.set(bench.keys.own(0), 'A:3')
+	await source!.set(bench.keys.own(0), bench.active(3))
 	const stale = bench.keys.hits(0, 'ai', { level: 'total', start: 0 })
 	const older = recordOf({ state: 'importing', epoch: 2 })
 	const dump = await source!.dumpBuffer(bench.keys.hits(0, 'human', { level: 'total', start: 0 }))
@@ -277,7 +277,7 @@ it('a source whose last move could be rolled back is waited for, before its copy
 	// As if the coordinator had died right after the activation, a moment ago.
 	const before = await bench.contents(1)
 	await bench.finish(bench.nodes.slice(0, 1))
-	await bench.clients[0]!.set(bench.keys.own(0), 'A:4')
+	await bench.clients[0]!.set(bench.keys.own(0), bench.active(4))
 	let seen: (string | null)[] = []
 	await bench.rebalance(bench.nodes.slice(1), {
 		onStep: atFirst('seal', async () => {
@@ -431,7 +431,7 @@ it('waits for as many replicas as asked, and says when there are fewer', async (
 			expect(runId).not.toBe('')
 		}),
 	})
-	expect(seen).toBe('A:2')
+	expect(seen).toBe(bench.active(2))
 	expect(again.failed.length).toBeLessThanOrEqual(1)
 	expect(before.size).toBeGreaterThan(0)
 })

@@ -4,7 +4,8 @@ import { formatOwn, nextEpoch, type Own, parseOwn } from '../../../../src/stores
 
 const epoch = fc.integer({ min: 1, max: 2 ** 48 })
 const own: fc.Arbitrary<Own> = fc.oneof(
-	fc.record({ state: fc.constantFrom('active' as const, 'importing' as const), epoch }),
+	fc.record({ state: fc.constant('active' as const), epoch, ring: fc.string({ unit: 'binary' }) }),
+	fc.record({ state: fc.constant('importing' as const), epoch }),
 	fc.record({ state: fc.constantFrom('sealed' as const, 'gone' as const), epoch, target: fc.string({ unit: 'binary' }) }),
 )
 
@@ -15,7 +16,7 @@ it('a record is read as it was written, whatever the node is called', () => {
 })
 
 it('what is no record is none', () => {
-	for (const text of [null, undefined, '', 'A', 'A:', 'A:x', 'A:1:b', 'I:2:', 'S:2', 'X:1', 'a:1', 'A:-1', ' A:1', 'A:1\n'])
+	for (const text of [null, undefined, '', 'A', 'A:', 'A:x', 'A:1', 'I:2:', 'S:2', 'X:1', 'a:1:r', 'A:-1:r', ' A:1:r', 'A:1\n:r'])
 		expect(parseOwn(text), JSON.stringify(text)).toBe(undefined)
 })
 

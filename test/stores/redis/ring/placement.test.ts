@@ -37,7 +37,7 @@ it('the first placement is the one of the ring, on every node, with an owner on 
 	for (const node of nodes) expect(await read([node])).toEqual(placement)
 	for (const [partition, { node }] of placement.owners.entries()) {
 		expect(await Promise.all([0, 1, 2].map((i) => own(i, partition)))).toEqual(
-			['a', 'b', 'c'].map((name) => (name === node ? 'A:1' : null)),
+			['a', 'b', 'c'].map((name) => (name === node ? `A:1:${placement.id}` : null)),
 		)
 	}
 })
@@ -60,7 +60,7 @@ it('nodes of two rings are not mixed, and those that try own nothing', async () 
 			2,
 			owners.findIndex(({ node }) => node === 'a'),
 		),
-	).toBe('A:1')
+	).toBe(`A:1:${firstPlacement(PARTITIONS, members('c')).id}`)
 })
 
 it('two processes with other nodes that begin at the same time: at most one placement is used', async () => {
@@ -115,7 +115,7 @@ it('a node that lost everything owns again what is placed there, when all others
 	const partition = placement.owners.findIndex(({ node }) => node === 'a')
 	const taken = placement.owners.findLastIndex(({ node }) => node === 'a')
 	// It has been moved, and nobody knows yet but the node that has it.
-	await clients[1]!.set(keys.own(taken), 'A:2')
+	await clients[1]!.set(keys.own(taken), `A:2:${placement.id}`)
 	await clients[0]!.flushall()
 	await servers[2]!.stop()
 	await ensure()
@@ -125,7 +125,7 @@ it('a node that lost everything owns again what is placed there, when all others
 	await back
 	await ensure()
 	expect(await read([nodes[0]!])).toEqual(placement)
-	expect(await own(0, partition)).toBe('A:1')
+	expect(await own(0, partition)).toBe(`A:1:${placement.id}`)
 	expect(await own(0, taken)).toBe(null)
 })
 

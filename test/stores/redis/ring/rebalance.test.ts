@@ -160,7 +160,7 @@ it('needs all nodes that own partitions, and a placement', async () => {
 it('two owners of one partition are nothing to build on', async () => {
 	bench = await RingBench.start(2, { partitions: 2 })
 	await bench.fill()
-	await bench.clients[1]!.set(bench.keys.own(1), 'A:1')
+	await bench.clients[1]!.set(bench.keys.own(1), bench.active(1))
 	await expect(bench.rebalance(bench.nodes)).rejects.toMatchObject({
 		code: 'ERR_TALLYMARK_MISMATCH',
 		message: expect.stringContaining('Partition 1'),

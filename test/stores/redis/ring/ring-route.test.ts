@@ -71,6 +71,7 @@ describe('counters that run while records go back', () => {
 		const counter = open(both())
 		await counter.hit('/a')
 		await counter.flush()
+		const active = await a.get('{tm:0}:own')
 		// As after a move to b, and another one back that is being given up.
 		await b.hset('tm:meta', await a.hgetall('tm:meta'))
 		for (const node of [a, b]) await node.hset('tm:placement', '0', '2:b')
@@ -79,7 +80,7 @@ describe('counters that run while records go back', () => {
 		await counter.hit('/a')
 		await expect(counter.flush({ timeoutMs: 500 })).rejects.toMatchObject({ code: 'ERR_TALLYMARK_STORE_UNAVAILABLE' })
 		// The refusal is lost, and that move is finished after all.
-		await a.set('{tm:0}:own', 'A:4')
+		await a.set('{tm:0}:own', active!.replace('A:1', 'A:4'))
 		await b.set('{tm:0}:own', 'G:4:a')
 		for (const node of [a, b]) await node.hset('tm:placement', '0', '4:a')
 		await counter.flush({ timeoutMs: 15_000 })
@@ -140,6 +141,20 @@ it('a server that has come back as one of another ring is refused, and the other
 		code: 'ERR_TALLYMARK_MISMATCH',
 	})
 	expect(await counter.count(pages.find((page) => served.get(page) === 'redis:a')!)).toBe(2)
+	expect(await hitsOn(1)).toBe(before)
+}, 60_000)
+
+it('a server that becomes one of another ring takes nothing of the old one, though the connection to it holds', async () => {
+	const counter = open(ring([0, 1]))
+	await hitAll(counter)
+	await counter.flush()
+	await clients[1]!.flushall()
+	const other = open(ring([1]))
+	await other.hit('/other')
+	await other.flush()
+	const before = await hitsOn(1)
+	await hitAll(counter)
+	await expect(counter.flush({ timeoutMs: 1_500 })).rejects.toMatchObject({ code: 'ERR_TALLYMARK_MISMATCH' })
 	expect(await hitsOn(1)).toBe(before)
 }, 60_000)
 

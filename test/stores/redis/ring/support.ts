@@ -3,7 +3,7 @@ import { Redis } from 'ioredis'
 import { RedisStore } from '../../../../src/redis.ts'
 import { Keys } from '../../../../src/stores/redis/keys.ts'
 import { Link } from '../../../../src/stores/redis/link.ts'
-import { ensurePlacement } from '../../../../src/stores/redis/ring/ensure-placement.ts'
+import { ensurePlacement, firstPlacement } from '../../../../src/stores/redis/ring/ensure-placement.ts'
 import { readPlacement } from '../../../../src/stores/redis/ring/placement.ts'
 import type { RebalanceReport } from '../../../../src/stores/redis/ring/progress.ts'
 import { type RebalanceNode, type RebalanceOptions, rebalance } from '../../../../src/stores/redis/ring/rebalance.ts'
@@ -11,6 +11,7 @@ import { Desk, type Writer } from '../../../../src/testing/contract/desk.ts'
 import { type Fsync, ServerControl } from '../../../chaos/server-control.ts'
 
 export const minute = 60_000
+const first = [{ name: 'a', weight: 1 }]
 
 export class RingBench {
 	readonly servers: readonly ServerControl[]
@@ -39,7 +40,7 @@ export class RingBench {
 
 	/** Lets the first node own everything. */
 	async place(): Promise<void> {
-		await ensurePlacement(this.nodes.slice(0, 1), this.keys, this.partitions, [{ name: 'a', weight: 1 }], 2_000)
+		await ensurePlacement(this.nodes.slice(0, 1), this.keys, this.partitions, first, 2_000)
 	}
 
 	/** The same, with hits of every kind in every partition. */
@@ -77,9 +78,15 @@ export class RingBench {
 		}
 	}
 
-	/** The record of a partition at each node. */
-	own(partition: number): Promise<(string | null)[]> {
-		return Promise.all(this.clients.map((client) => client.get(this.keys.own(partition))))
+	/** The record of a partition at each node; of an active one without the ring. */
+	async own(partition: number): Promise<(string | null)[]> {
+		const records = await Promise.all(this.clients.map((client) => client.get(this.keys.own(partition))))
+		return records.map((record) => record?.replace(/^(A:\d+):.*/s, '$1') ?? null)
+	}
+
+	/** What the owner of a partition has on record. */
+	active(epoch: number): string {
+		return `A:${epoch}:${firstPlacement(this.partitions, first).id}`
 	}
 
 	/** By partition, from the nodes that answer. */
