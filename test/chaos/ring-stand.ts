@@ -53,6 +53,8 @@ export async function ringStand(plan: Plan, killWriter: () => Promise<void>, cle
 		await ensurePlacement(nodes, keys, plan.partitions, members, coordinatorMs)
 	}
 	await until(place, 'The ring could not be made')
+	// A replica that has not even the placement is a server that was wiped: of whoever knows no other one it would become a new ring.
+	await Promise.all(servers.map((server) => server.replicated()))
 	let moves = 0
 
 	const move = async (from: readonly RebalanceNode[], to: readonly RebalanceNode[], killedBefore?: MoveStep): Promise<RebalanceReport> => {

@@ -60,7 +60,7 @@ describe('ServerControl', () => {
 	it('fails over to a replica that lags behind', async () => {
 		const control = await start({ replica: true })
 		await control.command('set', 'both', 1)
-		await control.command('wait', 1, 1_000)
+		await control.replicated()
 		await control.detachReplica()
 		await control.command('set', 'lost', 1)
 		const before = control.port

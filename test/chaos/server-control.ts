@@ -113,6 +113,19 @@ export class ServerControl {
 		}
 	}
 
+	/** Resolves when the replica, if there is one, has everything that the master has by then. */
+	async replicated(): Promise<void> {
+		if (this.#replica === undefined) return
+		const { port } = this.#replica
+		const offset = async (of: number, name: string) =>
+			Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(String(await command(of, 'info', 'replication')))?.[1])
+		const all = await offset(this.port, 'master_repl_offset')
+		for (const deadline = Date.now() + 10_000; !((await offset(port, 'slave_repl_offset')) >= all); ) {
+			if (Date.now() > deadline) throw new Error(`The replica has not got to ${all}`)
+			await new Promise((resolve) => setTimeout(resolve, 10))
+		}
+	}
+
 	/** From now on the replica gets nothing more: it lags behind. */
 	async detachReplica(): Promise<void> {
 		await command(this.#lagging().port, 'replicaof', 'no', 'one')
