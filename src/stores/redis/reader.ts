@@ -23,6 +23,11 @@ export class Reader {
 
 	/** Asks the server that owns a partition; perhaps twice, when it knows no scripts. Questions of the same turn travel together. */
 	async ask(partition: number, commands: readonly Command[]): Promise<readonly Reply[]> {
+		return this.answered(partition, await this.attempt(partition, commands))
+	}
+
+	/** The same; a reply may be a {@link Failure}. */
+	async attempt(partition: number, commands: readonly Command[]): Promise<readonly Reply[]> {
 		const waiting = this.#ready(partition)
 		if (waiting !== undefined) await waiting
 		const way = wayTo(partition, this.#route, () => this.#timeoutMs)
@@ -31,10 +36,15 @@ export class Reader {
 			// Made before their scripts were known here, they have no name for them.
 			const replies = await way.send(attempt === 0 ? commands : commands.map(renewed))
 			const unknown = replies.some((reply) => reply instanceof Failure && reply.kind === 'noscript')
-			if (!unknown || attempt === ATTEMPTS) return answered(replies, name)
+			if (!unknown || attempt === ATTEMPTS) return replies
 			const failure = await way.load()
 			if (failure !== undefined) throw failure.toError(name)
 		}
+	}
+
+	/** The same replies; throws when one of them is a {@link Failure}. */
+	answered(partition: number, replies: readonly Reply[]): readonly Reply[] {
+		return answered(replies, this.#route.linkOf(partition).name)
 	}
 
 	async askLink(link: Link, commands: readonly Command[]): Promise<readonly Reply[]> {

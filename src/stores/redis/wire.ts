@@ -126,7 +126,7 @@ const reads = new Set(
 	),
 )
 
-/** A script is taken for one that writes. */
-export function isWrite({ name }: Command): boolean {
-	return !reads.has(name)
+/** A script is taken for one that writes, unless it says that it does not. */
+export function isWrite({ name, script }: Command): boolean {
+	return !reads.has(name) && script?.reads !== true
 }

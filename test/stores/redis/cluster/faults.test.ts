@@ -4,6 +4,7 @@ import { RedisClusterStore, type RedisClusterStoreOptions } from '../../../../sr
 import { slotOf } from '../../../../src/stores/redis/cluster/slot.ts'
 import type { StoreEvent } from '../../../../src/stores/store.ts'
 import { bucketsOf, Desk, type Writer } from '../../../../src/testing/contract/desk.ts'
+import type { Bucket } from '../../../../src/time/granularity.ts'
 import { RedisCluster } from '../../../support/redis-cluster.ts'
 import { until } from '../support.ts'
 
@@ -104,6 +105,10 @@ it('counts and reads in a slot that is half here and half there, for as long as 
 	const keys = Array.from({ length: 400 }, (_, i) => `/page/${i}`).filter((key) => b.writer.partition(key) === 2)
 	const many = Array.from({ length: 2_000 }, (_, i) => `visitor ${i}`)
 	const minute = b.desk.minute()
+	// A chart of so many is asked for at once, and of some nobody has anything.
+	const chart = Array.from({ length: 20 }, (_, i): Bucket => ({ level: 'minute', start: minute - (1 + i) * 60_000 }))
+	const charted = chart.map((_, i) => (i % 5 === 4 ? 0 : 1 + i))
+	await hit(b, ...chart.map(({ start }, i) => ({ key: keys[4]!, minute: start, hits: charted[i]! })).filter(({ hits }) => hits > 0))
 	await hit(b, ...keys.map((key) => ({ key, minute, visitors: ['ada'] })), { key: keys[0]!, minute, hits: 4 })
 	const [source, target] = [await redis.masterOf(slot), await otherMaster(slot)]
 	await target.admin.call('CLUSTER', 'SETSLOT', slot, 'IMPORTING', source.id)
@@ -113,14 +118,17 @@ it('counts and reads in a slot that is half here and half there, for as long as 
 	// New names, and such as are on either side.
 	for (let i = 0; i < 3; i++) await hit(b, ...keys.map((key) => ({ key, minute, visitors: ['ada', `bob ${i}`] })))
 	expect(await b.writer.counts(keys[1]!, bucketsOf(minute))).toEqual([4, 4, 4, 4])
+	expect(await b.writer.counts(keys[4]!, chart)).toEqual(charted)
 	expect(await b.writer.uniques([keys[1]!])).toBe(4)
-	expect(await b.writer.all()).toBe(4 * keys.length + 4)
-	expect((await b.writer.top({ limit: 1 }))[0]).toEqual([keys[0]!, 8])
+	const charting = charted.reduce((sum, hits) => sum + hits)
+	expect(await b.writer.all()).toBe(4 * keys.length + 4 + charting)
+	expect((await b.writer.top({ limit: 1 }))[0]).toEqual([keys[4]!, 4 + charting])
 	// A whole sketch is merged with another one, which must be where it is: that waits for the end of the move.
 	const crowded = hit(b, { key: keys[3]!, minute, visitors: many })
 	await redis.moveSlot(slot, target)
 	await crowded
 	expect(await b.writer.count(keys[3]!)).toBe(5)
+	expect(await b.writer.counts(keys[4]!, chart)).toEqual(charted)
 	expect(await b.writer.uniques([keys[3]!])).toBeGreaterThan(1_900)
 	expect((await b.writer.delete(keys[2]!)).existed).toBe(true)
 	expect(await b.writer.count(keys[2]!)).toBe(0)
