@@ -22,7 +22,7 @@ export function checkKey(key: unknown, maxBytes: number): asserts key is string 
 	if (key.length > maxBytes || (key.length * 3 > maxBytes && utf8Length(key) > maxBytes)) {
 		throw expected('ERR_TALLYMARK_KEY', 'key', `at most ${maxBytes} bytes of UTF-8`, key)
 	}
-	if (/\p{Surrogate}/u.test(key)) throw expected('ERR_TALLYMARK_KEY', 'key', 'well-formed Unicode (without lone surrogates)', key)
+	if (!key.isWellFormed()) throw expected('ERR_TALLYMARK_KEY', 'key', 'well-formed Unicode (without lone surrogates)', key)
 }
 
 /** Throws `ERR_TALLYMARK_ARGUMENT` unless `lane` is one of the lanes. */

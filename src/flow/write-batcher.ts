@@ -164,8 +164,9 @@ export class WriteBatcher {
 		return entry.receipt
 	}
 
-	/** The same by a visitor, where the entry has visitors already and nothing would be refused. */
+	/** The same by a visitor, where the entry has visitors already and nothing would be refused, or where nobody wants to know visitors. */
 	againBy(key: string, visitor: string): Promise<HitReceipt> | undefined {
+		if (this.#options.tracker === undefined) return this.again(key)
 		const now = this.#clock.now()
 		const slab = this.#slabs.current
 		if (now >= slab.until || now < slab.minute || this.#full) return undefined
