@@ -29,9 +29,23 @@ import { PartitionSets } from './partition-sets.ts'
 import { sequenceOf } from './position.ts'
 import { Retained } from './retained.ts'
 import type { Way } from './route.ts'
-import { APPLIED, addHash, addSorted, DUPLICATE, EXPIRED, GAP, removeHash, removeSorted, type Script, setSorted } from './scripts.ts'
+import {
+	APPLIED,
+	addHash,
+	addSorted,
+	DUPLICATE,
+	EXPIRED,
+	EXPIRED_WORD,
+	GAP,
+	lookAt,
+	removeHash,
+	removeSorted,
+	type Script,
+	setSorted,
+} from './scripts.ts'
 import type { TrendEpochs } from './trend-epoch.ts'
 import { type VisitorCommand, VisitorFlush } from './visitor-flush.ts'
+import { chunks } from './visitor-form.ts'
 
 /** As whom a session writes. Changes only when the store has forgotten the one it was. */
 export interface Identity {
@@ -56,7 +70,7 @@ export interface ChannelOptions {
 /** Parts of one set in one pipeline. */
 const PARTS = 8
 /** Sets that are asked in one pipeline whether they have what they acknowledged. */
-const PROBES = 64
+const PROBES = 500
 /** Rounds without progress (scripts that vanish again and again, a set that goes back again and again) before the caller is told to come again. */
 const ROUNDS = 10
 
@@ -250,45 +264,69 @@ export class Channel {
 
 	/**
 	 * Asks sets whether they have what they acknowledged, and puts what they lack into their queues. Answers whether one lacked something. Takes those out of
-	 * `sets` that have answered; throws when one did not. Some at a time: a writer may know thousands, and there are other partitions.
+	 * `sets` that have answered; throws when one did not. Some at a time: a writer may know tens of thousands, and there are other partitions.
 	 */
 	async #probe(sets: Set<CountedSet>): Promise<boolean> {
 		let lost = false
+		let together = PROBES
 		for (let round = 0; ; ) {
-			const some: CountedSet[] = []
+			const some: Record<CountedSet['shape'], CountedSet[]> = { hash: [], sorted: [] }
+			let asked = 0
 			for (const set of sets) {
 				if (set.last === 0 || this.sets.find(set.key) !== set) sets.delete(set)
-				else if (some.push(set) === PROBES) break
+				else {
+					some[set.shape].push(set)
+					if (++asked === PROBES) break
+				}
 			}
-			if (some.length === 0) return lost
-			const commands = some.flatMap((set) => {
-				const ask = this.#script(set, set.shape === 'hash' ? addHash : addSorted, set.last, 0, [])
-				return set.deadline === 0 ? [ask] : [ask, expireAt(set)]
-			})
-			const replies = await this.#send(commands)
+			if (asked === 0) return lost
+			const groups = [...chunks(some.hash, together), ...chunks(some.sorted, together)]
+			const replies = await this.#send(groups.map((group) => this.#look(group)))
+			const mortal: CountedSet[] = []
 			let unknown = false
 			let failure: Failure | undefined
-			let at = 0
-			for (const set of some) {
-				const answer = replies[at++]
-				const expired = set.deadline === 0 ? undefined : replies[at++]
-				if (answer instanceof Failure && answer.kind !== 'refused') {
-					if (answer.kind === 'noscript') unknown = true
-					else failure = answer
-					continue
-				}
-				sets.delete(set)
-				// A set of the wrong type has lost what it had, and will not take it back.
-				const [what, last] = answer instanceof Failure ? [GAP, 0] : numbersOf(answer)
-				if (what === GAP) {
-					this.#rewind(set, last)
-					lost ||= !(answer instanceof Failure)
-				} else if (what === EXPIRED) this.sets.forget(set)
-				if (isTold(expired)) set.expires = true
+			const failed = (answer: Failure) => {
+				if (answer.kind === 'noscript') unknown = true
+				// Of a slot that is on its way to another node of a cluster, several keys at once are refused.
+				else if (together > 1 && answer.message.startsWith('TRYAGAIN')) together = 1
+				else failure ??= answer
 			}
+			for (const [i, group] of groups.entries()) {
+				const reply = replies[i]
+				if (reply instanceof Failure) failed(reply)
+				else {
+					for (const [j, set] of group.entries()) {
+						const [position, left] = (reply as readonly unknown[]).slice(2 * j, 2 * j + 2)
+						const answer = lookOf(position)
+						if (answer instanceof Failure && answer.kind !== 'refused') {
+							failed(answer)
+							continue
+						}
+						sets.delete(set)
+						if (answer === 'expired') this.sets.forget(set)
+						// A set of the wrong type has lost what it had, and will not take it back.
+						else if (answer instanceof Failure) this.#rewind(set, 0)
+						else if (answer < set.last) {
+							this.#rewind(set, answer)
+							lost = true
+						} else if (set.deadline !== 0) {
+							if (Number(left) >= 0) set.expires = true
+							else mortal.push(set)
+						}
+					}
+				}
+			}
+			for (const [i, expired] of (await this.#send(mortal.map(expireAt))).entries()) if (isTold(expired)) mortal[i]!.expires = true
 			if (failure !== undefined) throw failure.toError(this.#options.way.name)
 			if (unknown) await this.#load(round++)
 		}
+	}
+
+	/** The question for what sets of one shape have of this writer. */
+	#look(sets: readonly CountedSet[]): Command {
+		const [first, ...others] = sets.map(({ key }) => key)
+		const read = sets[0]!.shape === 'hash' ? 'HGET' : 'ZSCORE'
+		return evaluate(lookAt, first!, [read, `#${this.#options.identity.writer}`, ...sets.map(({ deadline }) => deadline)], others)
 	}
 
 	/** Asks whether deletions are swept still: the server may have gone back to a moment between their parts, which it has, and that. */
@@ -625,6 +663,13 @@ export class Channel {
 		const failure = round > ROUNDS ? new Failure(new Error('it forgets its scripts')) : await way.load()
 		if (failure !== undefined) throw failure.toError(way.name)
 	}
+}
+
+/** What was found of a set: the last position of the writer, that its time is over, or why it could not be read. */
+function lookOf(position: unknown): number | 'expired' | Failure {
+	const text = String(position)
+	if (text === EXPIRED_WORD) return 'expired'
+	return Number.isNaN(Number(text)) ? new Failure(new Error(text)) : Number(text)
 }
 
 /** What a script answers, however the client gives numbers. */

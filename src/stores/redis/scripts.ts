@@ -17,6 +17,8 @@ export const APPLIED = 1
 export const DUPLICATE = 0
 export const GAP = -1
 export const EXPIRED = 2
+/** The same of a set that is only looked at. */
+export const EXPIRED_WORD = 'expired'
 
 /** A script, and the name it has on every server once one has told it. */
 export interface Script {
@@ -49,6 +51,31 @@ for i = 1, #KEYS do
 	local some = redis.call(ARGV[1], KEYS[i], unpack(ARGV, 2))
 	for j = 1, #some do all[length + j] = some[j] end
 	length = length + #some
+end
+return all`,
+	sha: undefined,
+	fenced: undefined,
+	reads: true,
+}
+
+/**
+ * Of each of KEYS, read by ARGV[1] (HGET or ZSCORE): the last position of the writer ARGV[2], and the seconds it has left (as TTL has them). Instead of a
+ * position {@link EXPIRED_WORD} for a set whose deadline, of ARGV[3..], is over by the server's clock, and an error as its text.
+ */
+export const lookAt: Script = {
+	source: `
+local time = tonumber(redis.call('TIME')[1])
+local all = {}
+for i = 1, #KEYS do
+	local deadline = tonumber(ARGV[2 + i])
+	local position, left = '${EXPIRED_WORD}', -2
+	if deadline == 0 or time < deadline then
+		position = redis.pcall(ARGV[1], KEYS[i], ARGV[2]) or '0'
+		if type(position) == 'table' then position = position['err'] end
+		left = redis.call('TTL', KEYS[i])
+	end
+	all[2 * i - 1] = position
+	all[2 * i] = left
 end
 return all`,
 	sha: undefined,
@@ -230,4 +257,5 @@ export const scripts: readonly Script[] = [
 	retire,
 	anyCommand,
 	readMany,
+	lookAt,
 ].flatMap((each) => (each.fenced === undefined ? [each] : [each, each.fenced]))

@@ -16,37 +16,53 @@ beforeEach(() => {
 afterEach(() => b.end())
 
 const minute = 60_000
-/** A script that asks only: its new position is 0. */
-const isProbe = ({ name, args }: Sent) => name === 'evalsha' && args[5] === 0
-const keysOf = (commands: readonly Sent[]) => commands.filter(isProbe).map(({ args }) => String(args[2]))
+/** The script that looks at several sets. */
+const isProbe = ({ name, args }: Sent) => name === 'evalsha' && ['HGET', 'ZSCORE'].includes(String(args[2 + Number(args[1])]))
+const keysOf = (commands: readonly Sent[]) =>
+	commands.filter(isProbe).flatMap(({ args }) => args.slice(2, 2 + Number(args[1])).map((key) => String(key)))
 
 it('asks about many sets some at a time, and goes on where it was interrupted', async () => {
 	const writer = b.open()
 	const now = b.desk.minute()
-	const minutes = Array.from({ length: 300 }, (_, i) => now - i * minute)
+	const minutes = Array.from({ length: 1_300 }, (_, i) => now - i * minute)
 	await writer.hit(...minutes.map((minute) => ({ key: '/home', minute })))
 	await b.redis.flushall()
 	const from = b.client.pipelines.length
 	let probes = 0
 	b.client.tamper = async (commands, send) =>
-		commands.some(isProbe) && ++probes === 3 ? refuse('LOADING for a moment')(commands, send) : send()
+		commands.some(isProbe) && ++probes === 2 ? refuse('LOADING for a moment')(commands, send) : send()
 	b.redis.disconnect(true)
-	await until(async () => expect(await writer.count('/home')).toBe(300))
+	await until(async () => expect(await writer.count('/home')).toBe(1_300), 10_000)
 	b.client.tamper = undefined
-	const pages = b.client.pipelines
-		.slice(from)
-		.map(keysOf)
-		.filter((keys) => keys.length > 0)
-	expect(Math.max(...pages.map(({ length }) => length))).toBeLessThanOrEqual(64)
+	const pipelines = b.client.pipelines.slice(from)
+	const pages = pipelines.map(keysOf).filter((keys) => keys.length > 0)
+	expect(Math.max(...pages.map(({ length }) => length))).toBeLessThanOrEqual(500)
+	// A command costs the client more than what it asks for.
+	for (const commands of pipelines) expect(commands.filter(isProbe).length).toBeLessThanOrEqual(2)
 	// Of those who answered before the interruption, nobody is asked another time.
 	const asked = pages.flat()
 	const twice = asked.filter((key, i) => asked.indexOf(key) !== i)
-	expect(twice.sort()).toEqual([...pages[2]!].sort())
-	expect(new Set(asked).size).toBeGreaterThan(300)
-	for (const minute of [minutes[0]!, minutes[299]!]) {
+	expect(twice.sort()).toEqual([...pages[1]!].sort())
+	expect(new Set(asked).size).toBeGreaterThan(1_300)
+	for (const minute of [minutes[0]!, minutes[1_299]!]) {
 		expect(await writer.counts('/home', [{ level: 'minute', start: minute }])).toEqual([1])
 	}
 	expect(b.events).toEqual([])
+})
+
+it('gives a set its deadline again that has none any more, and tells nobody else', async () => {
+	const writer = b.open()
+	const now = b.desk.minute()
+	await writer.hit(...Array.from({ length: 20 }, (_, i) => ({ key: '/home', minute: now - i * minute })))
+	const name = `{${b.desk.namespace}:0}:hits:minute:${(now - 3 * minute) / 1_000}`
+	const deadline = await b.redis.expiretime(name)
+	expect(deadline).toBeGreaterThan(now / 1_000)
+	await b.redis.persist(name)
+	const from = b.client.pipelines.length
+	b.redis.disconnect(true)
+	await until(async () => expect(await b.redis.expiretime(name)).toBe(deadline))
+	const told = b.client.pipelines.slice(from).flatMap((commands) => commands.filter(({ name }) => name === 'expireat'))
+	expect(told.map(({ args }) => args)).toEqual([[name, deadline]])
 })
 
 it('a batch costs the same however many are kept for a repair', async () => {
