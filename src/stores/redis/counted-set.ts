@@ -1,6 +1,6 @@
 /** What a writer knows of one set in Redis (the hits of a partition in one bucket, a trend): what it sent there, and how far it was acknowledged. */
 import type { Shape } from './keys.ts'
-import { isWhole, sequenceOf } from './position.ts'
+import { CHUNKS, isWhole, sequenceOf } from './position.ts'
 
 /** What a part does to its set: adds to many members, sets one, or deletes one. */
 export type Act = 'add' | 'set' | 'remove'
@@ -26,8 +26,8 @@ export interface Part {
 
 /** Entries of the log that are kept at most; beyond, every second of the older half is forgotten. */
 const LOG = 4_096
-/** Of a set that gets nothing more: should it go back to a point in between, up to a quarter of its batches too many are reported. */
-const LOG_AT_REST = 4
+/** Of a set that gets nothing more. Should it go back to a point between two of them, up to a 64th of its batches too many are reported. */
+const LOG_AT_REST = 64
 
 export class CountedSet {
 	readonly key: string
@@ -46,8 +46,11 @@ export class CountedSet {
 	expires: boolean
 	/** The chunks of the last batch that was cut into some: it alone can be there in part. */
 	chunks: readonly Part[] = []
-	/** Position and the sum of hits up to it, in turns, by rising position: to say how much is lost when the server goes back to one of them. */
-	#log: number[] = []
+	/**
+	 * Position and the sum of hits up to it, in turns, by rising position: to say how much is lost when the server goes back to one of them. At rest as
+	 * text: a writer keeps tens of thousands of them, and hardly ever reads one.
+	 */
+	#log: number[] | string = []
 
 	constructor(key: string, shape: Shape, deadline: number, what: string) {
 		this.key = key
@@ -61,8 +64,9 @@ export class CountedSet {
 	push(part: Part): void {
 		this.queue.push(part)
 		this.tail = part.position
-		this.#log.push(part.position, this.#sum + part.hits)
-		if (this.#log.length > 2 * LOG) this.#thin()
+		const log = this.#entries
+		log.push(part.position, (log.at(-1) ?? 0) + part.hits)
+		if (log.length > 2 * LOG) this.#thin()
 	}
 
 	/** Nothing of it can be sent again, so that little is to be told of it: a set of the past costs next to nothing. */
@@ -70,10 +74,10 @@ export class CountedSet {
 		this.chunks = []
 		// Made anew: a list keeps room for what it once held.
 		if (this.queue.length === 0) this.queue = []
-		const log = this.#log
+		const log = this.#entries
 		const entries = Math.min(log.length / 2, LOG_AT_REST)
 		const step = log.length / 2 / entries
-		this.#log = Array.from({ length: 2 * entries }, (_, i) => log[2 * (Math.ceil(((i >> 1) + 1) * step) - 1) + (i & 1)]!)
+		this.#log = packed(Array.from({ length: 2 * entries }, (_, i) => log[2 * (Math.ceil(((i >> 1) + 1) * step) - 1) + (i & 1)]!))
 	}
 
 	/** Takes a part out for good: what comes next follows the one before it. */
@@ -112,13 +116,14 @@ export class CountedSet {
 		return this.chunks.some(isIn) ? sequence : sequence - 1
 	}
 
-	get #sum(): number {
-		return this.#log.at(-1) ?? 0
+	get #entries(): number[] {
+		if (typeof this.#log === 'string') this.#log = unpacked(this.#log)
+		return this.#log
 	}
 
 	/** The sum of hits up to a position: exact where it is in the log, otherwise that of the next one below. */
 	#upTo(position: number): number {
-		const log = this.#log
+		const log = this.#entries
 		let low = 0
 		let high = log.length / 2
 		while (low < high) {
@@ -131,7 +136,7 @@ export class CountedSet {
 
 	/** From `position` on there are `hits` less: they are not there and must not be reported another time. */
 	#forget(position: number, hits: number): void {
-		const log = this.#log
+		const log = this.#entries
 		const floor = this.#upTo(position) - hits
 		for (let i = 0; i < log.length; i += 2) {
 			log[i + 1] = log[i]! >= position ? log[i + 1]! - hits : Math.min(log[i + 1]!, floor)
@@ -139,8 +144,19 @@ export class CountedSet {
 	}
 
 	#thin(): void {
-		const log = this.#log
+		const log = this.#entries
 		const half = log.length / 2
 		this.#log = log.filter((_, i) => i >= half || (i >> 1) % 2 === 1)
 	}
+}
+
+/** A log as a short text: by how much each number is above the one before it. */
+function packed(log: readonly number[]): string {
+	return log.map((number, i) => (number - (log[i - 2] ?? 0)) / (i % 2 === 0 ? CHUNKS : 1)).join(' ')
+}
+
+function unpacked(text: string): number[] {
+	const log = text === '' ? [] : text.split(' ').map(Number)
+	for (let i = 0; i < log.length; i++) log[i] = log[i]! * (i % 2 === 0 ? CHUNKS : 1) + (log[i - 2] ?? 0)
+	return log
 }

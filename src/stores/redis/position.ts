@@ -3,7 +3,7 @@
  * the sequence of the batch and the chunk in it, as one number: sequence * 4,096 + chunk, the last chunk being 4,095 whatever their number.
  * Exact in a double up to 2^41 batches.
  */
-const CHUNKS = 4_096
+export const CHUNKS = 4_096
 /** Keys in a script: 0.8 ms of the server's time. */
 export const CHUNK = 500
 

@@ -66,19 +66,24 @@ it('lets go of visitors before hits when there is too much, of the oldest first'
 	expect([...retained].every(({ visitors }) => visitors !== undefined)).toBe(true)
 })
 
-it('of a set that nothing can be sent to again only a few points are kept: what it lost as a whole is known to the hit, less of it about', () => {
-	const lostFrom = (prunedAt: number, sequence: number) => {
+it('of a set that nothing can be sent to again 64 points are kept: of so many batches it is known to the hit what is lost, of more about', () => {
+	const lostFrom = (batches: number, prunedAt: number, sequence: number) => {
 		const retained = new Retained(retentionMs, 1e6)
 		const set = new CountedSet('{tm:0}:hits:minute:0', 'hash', 100, 'minute')
-		for (let i = 1; i <= 1_000; i++) retained.add(batch(i, i, [partOf(set, i, 3)]))
+		for (let i = 1; i <= batches; i++) retained.add(batch(i, i, [partOf(set, i, i % 7)]))
 		set.last = set.tail
 		retained.prune(prunedAt)
-		return set.rewind(sequence === 0 ? 0 : positionOf(sequence, 0, 1), [])
+		const more = partOf(set, batches + 1, 1_000)
+		set.last = set.tail
+		const lost = set.rewind(sequence === 0 ? 0 : positionOf(sequence, 0, 1), [])
+		return lost!.hits - more.hits
 	}
-	expect(lostFrom(1_500, 601)).toMatchObject({ hits: 1_197 })
-	expect(lostFrom(5_000, 601)).toMatchObject({ hits: 1_500 })
-	expect(lostFrom(1_500, 0)).toMatchObject({ hits: 3_000 })
-	expect(lostFrom(5_000, 0)).toMatchObject({ hits: 3_000 })
+	const sum = (batches: number) => Array.from({ length: batches }, (_, i) => (i + 1) % 7).reduce((all, hits) => all + hits, 0)
+	for (const sequence of [0, 1, 30, 63]) expect(lostFrom(64, 5_000, sequence)).toBe(sum(64) - sum(sequence))
+	expect(lostFrom(1_000, 1_500, 601)).toBe(sum(1_000) - sum(601))
+	expect(lostFrom(1_000, 5_000, 0)).toBe(sum(1_000))
+	// Every 15 or 16 of them there is a point.
+	expect(lostFrom(1_000, 5_000, 601)).toBe(sum(1_000) - sum(594))
 })
 
 it('keeps nothing of what it let go of', async () => {
