@@ -35,9 +35,9 @@ import {
 	addSorted,
 	DUPLICATE,
 	EXPIRED,
-	EXPIRED_WORD,
 	GAP,
 	lookAt,
+	PAST,
 	removeHash,
 	removeSorted,
 	type Script,
@@ -285,34 +285,29 @@ export class Channel {
 			const mortal: CountedSet[] = []
 			let unknown = false
 			let failure: Failure | undefined
-			const failed = (answer: Failure) => {
-				if (answer.kind === 'noscript') unknown = true
-				// Of a slot that is on its way to another node of a cluster, several keys at once are refused.
-				else if (together > 1 && answer.message.startsWith('TRYAGAIN')) together = 1
-				else failure ??= answer
-			}
 			for (const [i, group] of groups.entries()) {
 				const reply = replies[i]
-				if (reply instanceof Failure) failed(reply)
-				else {
-					for (const [j, set] of group.entries()) {
-						const [position, left] = (reply as readonly unknown[]).slice(2 * j, 2 * j + 2)
-						const answer = lookOf(position)
-						if (answer instanceof Failure && answer.kind !== 'refused') {
-							failed(answer)
-							continue
-						}
-						sets.delete(set)
-						if (answer === 'expired') this.sets.forget(set)
+				if (reply instanceof Failure) {
+					if (reply.kind === 'noscript') unknown = true
+					else if (group.length > 1 && spoilsTheOthers(reply)) together = 1
+					else if (reply.kind === 'refused') {
 						// A set of the wrong type has lost what it had, and will not take it back.
-						else if (answer instanceof Failure) this.#rewind(set, 0)
-						else if (answer < set.last) {
-							this.#rewind(set, answer)
-							lost = true
-						} else if (set.deadline !== 0) {
-							if (Number(left) >= 0) set.expires = true
-							else mortal.push(set)
-						}
+						sets.delete(group[0]!)
+						this.#rewind(group[0]!, 0)
+					} else failure ??= reply
+					continue
+				}
+				const answers = String(reply).split(' ')
+				for (const [j, set] of group.entries()) {
+					const [position, left] = answers.slice(2 * j, 2 * j + 2)
+					sets.delete(set)
+					if (position === PAST) this.sets.forget(set)
+					else if (Number(position) < set.last) {
+						this.#rewind(set, Number(position))
+						lost = true
+					} else if (set.deadline !== 0) {
+						if (Number(left) >= 0) set.expires = true
+						else mortal.push(set)
 					}
 				}
 			}
@@ -665,11 +660,9 @@ export class Channel {
 	}
 }
 
-/** What was found of a set: the last position of the writer, that its time is over, or why it could not be read. */
-function lookOf(position: unknown): number | 'expired' | Failure {
-	const text = String(position)
-	if (text === EXPIRED_WORD) return 'expired'
-	return Number.isNaN(Number(text)) ? new Failure(new Error(text)) : Number(text)
+/** Whether one of several sets that were asked about at once may be why none was answered: one of the wrong type, or on its way to another node of a cluster. */
+function spoilsTheOthers({ kind, message }: Failure): boolean {
+	return kind === 'refused' || message.startsWith('TRYAGAIN')
 }
 
 /** What a script answers, however the client gives numbers. */

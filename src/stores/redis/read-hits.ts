@@ -94,7 +94,9 @@ async function askAll(questions: readonly Question[], reader: Reader, partition:
 	const split = questions.flatMap((_, i) => (ways[i]!.length === 1 && isTryAgain(answers[i]![0]) ? [i] : []))
 	const again = await Promise.all(split.map((i) => reader.ask(partition, singly(questions[i]!))))
 	for (const [k, i] of split.entries()) answers[i] = again[k]!
-	return answers.map((each) => reader.answered(partition, each).flat())
+	return answers.map((each) =>
+		reader.answered(partition, each).flatMap((reply) => (Array.isArray(reply) ? reply : String(reply).split(' '))),
+	)
 }
 
 function together({ name, sets, members }: Question): Command {

@@ -1,6 +1,6 @@
 /** Hits go in once each, whoever sends them and however often. */
 import { lanes } from '../../stores/store.ts'
-import { total } from '../../time/granularity.ts'
+import { type Bucket, startOf, total } from '../../time/granularity.ts'
 import { equal, fails, isTrue } from './assert.ts'
 import { bucketsOf, hour, type Proof } from './desk.ts'
 
@@ -53,6 +53,34 @@ export const writing: readonly Proof[] = [
 			equal(values, [20, 20, 0, 20, 1, 301, 300, 301, 0, 0, 0, 0, 20, 20, 0, 20], 'values, row by row')
 			equal((await writer.reading([], buckets)).values, [], 'values of no keys')
 			equal((await writer.reading(['a'], [])).values, [], 'values of no buckets')
+		},
+	],
+	[
+		'a chart of many buckets of every level has what each of them holds, for every key and for all together',
+		async (desk) => {
+			const [writer, other] = [desk.open(), desk.open()]
+			const now = desk.minute()
+			const minutes = Array.from({ length: 30 }, (_, i) => now - i * 60_000)
+			const hitsOf = (i: number) => (i % 3 === 2 ? 0 : i + 1)
+			await writer.hit(...minutes.flatMap((minute, i) => (hitsOf(i) === 0 ? [] : [{ key: 'a', hits: hitsOf(i), minute }])))
+			await other.hit(...minutes.map((minute) => ({ key: 'b', hits: 100, minute })), { key: 'gone', minute: minutes[4]! })
+			await writer.delete('gone')
+			const past = Array.from({ length: 9 }, (_, i) => now - (i + 2) * 24 * hour)
+			await other.hit(...past.map((minute, i) => ({ key: 'a', hits: 1_000 + i, minute })))
+			const chart = minutes.map((start): Bucket => ({ level: 'minute', start }))
+			const days = past.map((minute): Bucket => ({ level: 'day', start: startOf('day', minute) }))
+			const sums = minutes.map((_, i) => hitsOf(i))
+			const { values } = await writer.reading(['b', 'gone', 'a'], [...chart, ...days, total])
+			const width = chart.length + days.length + 1
+			equal(values.slice(0, width), [...minutes.map(() => 100), ...past.map(() => 0), 3_000], 'one key')
+			equal(values.slice(width, 2 * width), Array(width).fill(0), 'a key that was deleted')
+			const all = sums.reduce((sum, hits) => sum + hits) + 9_036
+			equal(values.slice(2 * width), [...sums, ...past.map((_, i) => 1_000 + i), all], 'another key')
+			const parts = (await writer.reading('all', [...chart, ...days])).values
+			const together = Array.from({ length: width - 1 }, (_, column) =>
+				parts.reduce((sum, value, i) => sum + (i % (width - 1) === column ? value : 0), 0),
+			)
+			equal(together, [...sums.map((hits) => hits + 100), ...past.map((_, i) => 1_000 + i)], 'all keys together')
 		},
 	],
 	[
