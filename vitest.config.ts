@@ -1,9 +1,12 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
 	test: {
-		testTimeout: 30_000,
-		hookTimeout: 60_000,
+		testTimeout: 90_000,
+		hookTimeout: 90_000,
+		// Most tests wait, for servers, clocks and faults. Vitest leaves one processor free, which of two is one file at a time.
+		maxWorkers: Math.max(2, availableParallelism() - 1),
 		// What is waited for comes when it comes, on a machine that runs other tests beside.
 		expect: { poll: { timeout: 10_000 } },
 		coverage: {
