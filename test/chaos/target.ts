@@ -161,10 +161,20 @@ function withoutSequences(client: Redis): SpoiltClient {
 		},
 		pipeline() {
 			const pipeline = client.pipeline()
+			const looks: boolean[] = []
 			return {
-				call: (command, args) => pipeline.call(command, (isCounting(command, args) ? asNewWriter(args) : args) as Buffer[]),
-				callBuffer: (command, args) => pipeline.callBuffer(command, args as Buffer[]),
-				exec: () => pipeline.exec(),
+				call: (command, args) => {
+					looks.push(isLook(command, args))
+					return pipeline.call(command, (isCounting(command, args) ? asNewWriter(args) : args) as Buffer[])
+				},
+				callBuffer: (command, args) => {
+					looks.push(false)
+					return pipeline.callBuffer(command, args as Buffer[])
+				},
+				exec: async () =>
+					(await pipeline.exec())?.map(
+						([error, reply], i) => [error, looks[i] && error === null ? allThere(String(reply)) : reply] as const,
+					) ?? null,
 			}
 		},
 		on: (event, listener) => client.on(event as 'ready', listener as () => void),
@@ -177,6 +187,18 @@ type Args = Parameters<ReturnType<RedisClient['pipeline']>['call']>[1]
 /** evalsha sha 1 key #writer last position ...; in a ring there is a second key, which is the record of who owns the partition. */
 function isCounting(command: string, args: Args): boolean {
 	return command === 'evalsha' && String(args[writerAt(args)]).startsWith('#')
+}
+
+/** evalsha sha n key... read #writer deadline...: what the sets have of the writer, and for how long they stay. */
+function isLook(command: string, args: Args): boolean {
+	return command === 'evalsha' && ['HGET', 'ZSCORE'].includes(String(args[writerAt(args)]))
+}
+
+function allThere(answer: string): string {
+	return answer
+		.split(' ')
+		.map((each, i) => (i % 2 === 0 && each !== 'past' ? Number.MAX_SAFE_INTEGER : each))
+		.join(' ')
 }
 
 function asNewWriter(args: Args): Args {
