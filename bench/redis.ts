@@ -8,6 +8,7 @@ import { execFile } from 'node:child_process'
 import { closeSync, fdatasyncSync, openSync, writeSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { promisify } from 'node:util'
 import { Redis } from 'ioredis'
 import { Counter, type CounterOptions } from '../src/index.ts'
@@ -31,6 +32,7 @@ export async function run(): Promise<void> {
 		await speed(server.port)
 		await cost(server.port)
 		await memory(server.port)
+		await charts(server.port)
 	} finally {
 		await server.stop()
 	}
@@ -136,6 +138,50 @@ async function memory(port: number): Promise<void> {
 	}
 	console.log('\nBytes of Redis memory per key of 25 characters')
 	printTable(['keys', 'redis-metrics', 'total, minute, hour, day', '+ trend', '+ one visitor, total and day'], rows)
+}
+
+/** A day by minute, read past the cache: how long it takes, and for how long the process that reads does nothing else. */
+async function charts(port: number): Promise<void> {
+	const rows: string[][] = []
+	const minutes = 1_440
+	const chart = { granularity: 'minute', last: minutes } as const
+	for (const partitions of [16, 64]) {
+		const admin = new Redis(port)
+		await admin.flushall()
+		admin.disconnect()
+		const counter = new Counter({ store: new RedisStore(`redis://127.0.0.1:${port}`, { partitions }), cache: false, uniques: false })
+		const now = Date.now()
+		for (let minute = 0; minute < minutes; minute++) {
+			for (let i = 0; i < 20; i++) void counter.hit(pages[(7 * minute + i) % pages.length]!, { at: now - minute * 60_000 })
+		}
+		await counter.flush()
+		const readings = { 'one key': () => counter.series(pages[7]!, chart), 'all keys together': () => counter.all.series(chart) }
+		for (const [what, read] of Object.entries(readings)) {
+			const took: number[] = []
+			const held: number[] = []
+			for (let round = 0; round < 9; round++) {
+				const delays = monitorEventLoopDelay({ resolution: 1 })
+				delays.enable()
+				await pause(20)
+				delays.reset()
+				const start = performance.now()
+				const points = await read()
+				took.push(performance.now() - start)
+				await pause(5)
+				delays.disable()
+				held.push(delays.max / 1e6)
+				if (points.length !== minutes) throw new Error(`a chart of ${points.length} minutes`)
+			}
+			rows.push([`${what}, ${partitions} partitions`, ...[took, held].map((each) => spread(each.slice(2)).median.toFixed(1))])
+		}
+		await counter.close()
+	}
+	console.log(`\nA chart of ${minutes} minutes, read past the cache, ms`)
+	printTable(['', 'until it is there', 'event loop held at most'], rows)
+}
+
+function pause(ms: number): Promise<void> {
+	return new Promise((resolve) => setTimeout(resolve, ms))
 }
 
 /** The same hits into servers that keep a file of every write and one that keeps none, in turns. */
