@@ -1,5 +1,5 @@
 /**
- * The scripts. Each touches one key, decides by what it read, and then writes with exactly one command or not at all. That is not taste: several
+ * The scripts. Each that writes touches one key, decides by what it read, and then writes with exactly one command or not at all. That is not taste: several
  * writes reach the append-only file as a transaction, and a file torn within it makes Redis 7.0 apply half of it twice after the second restart.
  * No EXPIRE inside for the same reason; and a key past its deadline is not even read, for that would delete it: a second write.
  *
@@ -9,7 +9,7 @@
  *     ARGV[3]  new position     ARGV[4]  deadline, epoch seconds by the server's own clock; 0: never          ARGV[5..]  members, then values
  *
  * and answer { what, last position [, existed] } with what = APPLIED, DUPLICATE, GAP (the server lost something) or EXPIRED.
- * With a new position of 0 and no members nothing is ever written: a question whether all is well.
+ * Those that only ask ({@link readMany}, {@link lookAt}) read many keys of one partition at once.
  */
 import { PREIMAGE_BYTES } from '../../sketches/coupon.ts'
 

@@ -157,6 +157,16 @@ it('needs all nodes that own partitions, and a placement', async () => {
 	})
 })
 
+it('an owner by the record of another ring is nothing to build on', async () => {
+	bench = await RingBench.start(2, { partitions: 2 })
+	await bench.fill()
+	await bench.clients[0]!.set(bench.keys.own(1), 'A:1:0123456789abcdef')
+	await expect(bench.rebalance(bench.nodes)).rejects.toMatchObject({
+		code: 'ERR_TALLYMARK_MISMATCH',
+		message: expect.stringContaining('Partition 1 is on record at a as one of another ring'),
+	})
+})
+
 it('two owners of one partition are nothing to build on', async () => {
 	bench = await RingBench.start(2, { partitions: 2 })
 	await bench.fill()
