@@ -1,7 +1,8 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { Retained } from '../../../src/stores/redis/retained.ts'
+import type { Writer } from '../../../src/testing/contract/desk.ts'
 import { type RedisServer, startRedis } from '../../support/redis-server.ts'
-import { type Bench, bench, refuse, type Sent, until } from './support.ts'
+import { type Bench, bench, refuse, type Sent, sleep, until } from './support.ts'
 
 let server: RedisServer
 let b: Bench
@@ -63,6 +64,48 @@ it('gives a set its deadline again that has none any more, and tells nobody else
 	await until(async () => expect(await b.redis.expiretime(name)).toBe(deadline))
 	const told = b.client.pipelines.slice(from).flatMap((commands) => commands.filter(({ name }) => name === 'expireat'))
 	expect(told.map(({ args }) => args)).toEqual([[name, deadline]])
+})
+
+describe('of many sets that nothing can be sent to again', () => {
+	const retentionMs = 200
+	let own: Bench
+	beforeEach(() => {
+		own = bench(server.port, { retentionMs })
+	})
+	afterEach(() => own.end())
+
+	/** Lets everything go that is kept for a repair, breaks the connection, and waits until all was asked about. */
+	async function reconnect(writer: Writer): Promise<void> {
+		await sleep(2 * retentionMs)
+		await writer.hit({ key: '/last' })
+		const from = own.client.pipelines.length
+		own.redis.disconnect(true)
+		await until(async () => expect(keysOf(own.client.pipelines.slice(from).flat()).length).toBeGreaterThan(0))
+		await until(() => writer.hit({ key: '/last' }))
+	}
+
+	it('one of another type is told of, and no other', async () => {
+		const writer = own.open()
+		const now = own.desk.minute()
+		await writer.hit(...Array.from({ length: 20 }, (_, i) => ({ key: '/home', hits: 10 + i, minute: now - (1 + i) * minute })))
+		const name = `{${own.desk.namespace}:0}:hits:minute:${(now - 8 * minute) / 1_000}`
+		await own.redis.set(name, 'text')
+		await reconnect(writer)
+		expect(own.events.filter(({ type }) => type === 'rollback')).toEqual([expect.objectContaining({ hits: 17 })])
+	})
+
+	it('one whose time is over is not taken for lost', async () => {
+		const now = own.desk.minute()
+		const over = Math.ceil(Date.now() / 1_000) * 1_000 + 2_000
+		const writer = own.open({ retention: { minute: over - (now - 2 * minute) - minute, hour: 86_400_000, day: 30 * 86_400_000 } })
+		await writer.hit({ key: '/home', hits: 3, minute: now - 2 * minute }, { key: '/home', hits: 5, minute: now })
+		const name = `{${own.desk.namespace}:0}:hits:minute:${(now - 2 * minute) / 1_000}`
+		expect(await own.redis.exists(name)).toBe(1)
+		await until(async () => expect(await own.redis.exists(name)).toBe(0))
+		await reconnect(writer)
+		expect(await writer.count('/home')).toBe(8)
+		expect(own.events).toEqual([])
+	})
 })
 
 it('a batch costs the same however many are kept for a repair', async () => {

@@ -123,6 +123,11 @@ it('counts and reads in a slot that is half here and half there, for as long as 
 	const charting = charted.reduce((sum, hits) => sum + hits)
 	expect(await b.writer.all()).toBe(4 * keys.length + 4 + charting)
 	expect((await b.writer.top({ limit: 1 }))[0]).toEqual([keys[4]!, 4 + charting])
+	// Who closes asks about all that he sent, here and there.
+	const leaver = b.desk.open({ report: (event) => void b.events.push(event) })
+	await hit({ ...b, writer: leaver }, ...chart.map(({ start }) => ({ key: keys[5]!, minute: start })))
+	await leaver.session.close()
+	expect(b.events).toEqual([])
 	// A whole sketch is merged with another one, which must be where it is: that waits for the end of the move.
 	const crowded = hit(b, { key: keys[3]!, minute, visitors: many })
 	await redis.moveSlot(slot, target)
