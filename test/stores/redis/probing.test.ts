@@ -74,10 +74,14 @@ describe('of many sets that nothing can be sent to again', () => {
 	})
 	afterEach(() => own.end())
 
-	/** Lets everything go that is kept for a repair, breaks the connection, and waits until all was asked about. */
-	async function reconnect(writer: Writer): Promise<void> {
+	/** Lets everything go that is kept for a repair. */
+	async function forget(writer: Writer): Promise<void> {
 		await sleep(2 * retentionMs)
 		await writer.hit({ key: '/last' })
+	}
+
+	/** Breaks the connection, and waits until all was asked about. */
+	async function reconnect(writer: Writer): Promise<void> {
 		const from = own.client.pipelines.length
 		own.redis.disconnect(true)
 		await until(async () => expect(keysOf(own.client.pipelines.slice(from).flat()).length).toBeGreaterThan(0))
@@ -89,6 +93,7 @@ describe('of many sets that nothing can be sent to again', () => {
 		const now = own.desk.minute()
 		await writer.hit(...Array.from({ length: 20 }, (_, i) => ({ key: '/home', hits: 10 + i, minute: now - (1 + i) * minute })))
 		const name = `{${own.desk.namespace}:0}:hits:minute:${(now - 8 * minute) / 1_000}`
+		await forget(writer)
 		await own.redis.set(name, 'text')
 		await reconnect(writer)
 		expect(own.events.filter(({ type }) => type === 'rollback')).toEqual([expect.objectContaining({ hits: 17 })])
@@ -102,6 +107,7 @@ describe('of many sets that nothing can be sent to again', () => {
 		const name = `{${own.desk.namespace}:0}:hits:minute:${(now - 2 * minute) / 1_000}`
 		expect(await own.redis.exists(name)).toBe(1)
 		await until(async () => expect(await own.redis.exists(name)).toBe(0))
+		await forget(writer)
 		await reconnect(writer)
 		expect(await writer.count('/home')).toBe(8)
 		expect(own.events).toEqual([])
