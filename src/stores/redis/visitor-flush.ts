@@ -90,9 +90,9 @@ export class VisitorFlush {
 					prepared.learn()
 					if (member !== ALL) known.learned(name)
 				})
+				if (keys.length > 0) for (const each of prepared.send(keys, temporary)) out.push({ command: each })
 				for (const [i, bucket] of buckets.entries()) {
 					const key = keys[i]!
-					for (const each of prepared.send(key, temporary)) out.push({ command: each })
 					if (bucket.level === 'total') continue
 					const deadline = deadlineOf(bucket, this.#settings.retention)
 					// A server whose clock is ahead has dropped the key by then, and its visitors make it anew.

@@ -30,9 +30,10 @@ export interface VisitorForm {
 	count(lists: readonly (readonly string[])[]): Command[] | undefined
 }
 
-/** Visitors ready to be sent, to any number of Redis keys. */
+/** Visitors ready to be sent. */
 export interface Prepared {
-	send(key: string, temporary: () => string): Command[]
+	/** To each of some Redis keys of one partition: one write for each, never several in one script (see `scripts.ts`). */
+	send(keys: readonly string[], temporary: () => string): Command[]
 	/** Something was left out, as known. */
 	readonly trusting: boolean
 	/** Enters what was sent among the known, once it was acknowledged. */
@@ -50,8 +51,6 @@ const everything = { trusting: false, learn: () => {} }
 const MANY_REGISTERS = 512
 /** Elements that go as arguments; more go as one, to be cut on the server, for an argument costs the client more than all else about it. */
 const FEW_ELEMENTS = 12
-/** Elements in one command. */
-const ELEMENTS = 1_000
 /** Visitors in one SADD. */
 const MEMBERS = 500
 /** Sketches of 12 KB in one answer. */
@@ -66,22 +65,7 @@ const hyperloglog: VisitorForm = {
 		const learn = () => {
 			for (const coupon of coupons) known.add(coupon)
 		}
-		if (coupons.length > MANY_REGISTERS) {
-			const image = asBuffer(HyperLogLog.fromCoupons(coupons).toRedis())
-			const send: Prepared['send'] = (key, temporary) => {
-				const name = temporary()
-				return [command('set', name, image, 'EX', TEMPORARY_SECONDS), command('pfmerge', key, name), command('unlink', name)]
-			}
-			return { send, trusting, learn }
-		}
-		const bytes = asBuffer(preimagesOf(coupons))
-		const slice = (from: number, elements: number) => bytes.subarray(from * PREIMAGE_BYTES, (from + elements) * PREIMAGE_BYTES)
-		if (coupons.length <= FEW_ELEMENTS) {
-			const elements = Array.from(coupons, (_, i) => slice(i, 1))
-			return { send: (key) => (elements.length === 0 ? [] : [command('pfadd', key, ...elements)]), trusting, learn }
-		}
-		const packed = Array.from({ length: Math.ceil(coupons.length / ELEMENTS) }, (_, i) => slice(i * ELEMENTS, ELEMENTS))
-		return { send: (key) => packed.map((some) => evaluate(addPacked, key, [some])), trusting, learn }
+		return { trusting, learn, send: sendCoupons(coupons) }
 	},
 
 	bytes(delta) {
@@ -109,7 +93,7 @@ const set: VisitorForm = {
 		const together = new Set<string>()
 		for (const { visitors } of deltas as readonly ExactDelta[]) for (const visitor of visitors) together.add(visitor)
 		const visitors = chunks([...together], MEMBERS)
-		return { ...everything, send: (key) => visitors.map((some) => command('sadd', key, ...some)) }
+		return { ...everything, send: (keys) => keys.flatMap((key) => visitors.map((some) => command('sadd', key, ...some))) }
 	},
 
 	bytes(delta) {
@@ -157,9 +141,9 @@ function bloom(tracker: BloomTracker): VisitorForm {
 				const crowd = new Bloom(shape)
 				together.each((lo, hi) => crowd.addHash(lo, hi))
 				const image = asBuffer(crowd.toBitmap())
-				const send: Prepared['send'] = (key, temporary) => {
-					const name = temporary()
-					return [command('set', name, image, 'EX', TEMPORARY_SECONDS), command('bitop', 'OR', key, key, name), command('unlink', name)]
+				const send: Prepared['send'] = (keys, temporary) => {
+					const merge = (name: string) => keys.map((key) => command('bitop', 'OR', key, key, name))
+					return asTemporary(image, temporary(), merge)
 				}
 				return { ...everything, send }
 			}
@@ -168,7 +152,8 @@ function bloom(tracker: BloomTracker): VisitorForm {
 				for (const place of filter.placesOf(lo, hi)) places.add(place)
 			})
 			const some = chunks([...places], BITS)
-			return { ...everything, send: (key) => some.map((bits) => command('bitfield', key, ...bits.flatMap((bit) => ['SET', 'u1', bit, 1]))) }
+			const set = (key: string) => some.map((bits) => command('bitfield', key, ...bits.flatMap((bit) => ['SET', 'u1', bit, 1])))
+			return { ...everything, send: (keys) => keys.flatMap(set) }
 		},
 
 		bytes(delta) {
@@ -220,6 +205,23 @@ function unknownOf(deltas: readonly HyperLogLogDelta[], known: CouponSet): { cou
 		})
 	}
 	return { coupons: together.list(), trusting }
+}
+
+function sendCoupons(coupons: Uint32Array): Prepared['send'] {
+	if (coupons.length === 0) return () => []
+	if (coupons.length > MANY_REGISTERS) {
+		const image = asBuffer(HyperLogLog.fromCoupons(coupons).toRedis())
+		return (keys, temporary) => asTemporary(image, temporary(), (name) => keys.map((key) => command('pfmerge', key, name)))
+	}
+	const bytes = asBuffer(preimagesOf(coupons))
+	if (coupons.length > FEW_ELEMENTS) return (keys) => keys.map((key) => evaluate(addPacked, key, [bytes]))
+	const elements = Array.from(coupons, (_, i) => bytes.subarray(i * PREIMAGE_BYTES, (i + 1) * PREIMAGE_BYTES))
+	return (keys) => keys.map((key) => command('pfadd', key, ...elements))
+}
+
+/** Sends a value once, to be merged on the server. */
+function asTemporary(value: Buffer, name: string, merge: (name: string) => Command[]): Command[] {
+	return [command('set', name, value, 'EX', TEMPORARY_SECONDS), ...merge(name), command('unlink', name)]
 }
 
 function sketchOf(delta: VisitorDelta, tracker: VisitorTracker): VisitorSketch {
