@@ -84,6 +84,8 @@ export class Channel {
 	/** The sets that have something to be sent (and some that had). */
 	readonly #queued = new Set<CountedSet>()
 	readonly #known: KnownVisitors
+	/** Given out so far. */
+	#marks = 0
 	/** The highest sequence that was acknowledged, and how it ended. */
 	#acked = 0
 	#outcome: Outcome = { status: 'duplicate' }
@@ -348,10 +350,10 @@ export class Channel {
 		for (const { visitors } of this.#everything()) if (visitors?.doubted === true) doubted.push(visitors)
 		if (doubted.length === 0) return
 		const { keys, partition } = this.#options
-		const [deletions] = await this.#ask([command('get', keys.deletions(partition))])
+		const mark = markOf((await this.#ask([command('get', keys.deletions(partition))]))[0])
 		for (const visitors of doubted) {
 			visitors.doubted = false
-			if (visitors.deletions === String(deletions)) visitors.done = false
+			if (mark !== undefined && visitors.mark === mark) visitors.done = false
 		}
 	}
 
@@ -409,25 +411,30 @@ export class Channel {
 	/** One pipeline: what is apart from the sets, in its order, then the sets. Sweeps wait until no set has anything to be sent. Answers whether anything came nearer to its end. */
 	async #round(apart: readonly Frozen[], sets: readonly CountedSet[]): Promise<boolean> {
 		const commands: Command[] = []
-		const readers: ((replies: readonly Reply[], untouched: boolean, deletions: string) => void)[] = []
-		let tracked = false
+		const readers: ((replies: readonly Reply[], untouched: boolean, mark: string | undefined) => void)[] = []
 		const state = { progress: false, noscript: false, failure: undefined as Failure | undefined }
 		const failed = (failure: Failure) => {
 			if (failure.kind === 'noscript') state.noscript = true
 			else state.failure ??= failure
 		}
-		// Our own sweeps raise the counter of deletions: what goes with them goes in full, or it would have to go again.
+		// Our own sweeps take the mark away: what goes with them goes in full, or it would have to go again.
 		if (sets.length === 0 && apart.some(({ deletion }) => deletion?.swept === false)) this.#known.clear()
+		const { keys, partition } = this.#options
+		const tracked = apart.some(({ visitors }) => visitors?.done === false)
+		const asks = tracked && this.#known.asks()
+		if (asks) {
+			const mark = `${this.#options.identity.writer}:${++this.#marks}`
+			commands.push(command('set', keys.deletions(partition), mark, 'NX'), command('get', keys.deletions(partition)))
+		}
 		// Before the scripts: should the server lose the end of what it was sent, it loses the hits too, and with them all is sent again.
 		for (const frozen of apart) {
 			const { visitors, deletion } = frozen
 			const from = commands.length
 			if (visitors?.done === false) {
-				tracked = true
 				const each = visitors.commands(this.#known)
 				for (const { command } of each) commands.push(command)
-				readers.push((replies, untouched, deletions) =>
-					this.#readVisitors(visitors, each, replies.slice(from, from + each.length), untouched, deletions, failed),
+				readers.push((replies, untouched, mark) =>
+					this.#readVisitors(visitors, each, replies.slice(from, from + each.length), untouched, mark, failed),
 				)
 			} else if (deletion?.swept === false && sets.length === 0) {
 				deletion.again ||= !this.#open.has(frozen.batch.sequence)
@@ -458,14 +465,14 @@ export class Channel {
 				if (this.#readParts(set, parts, replies.slice(from, from + parts.length), expired !== undefined, failed)) state.progress = true
 			})
 		}
-		const { keys, partition } = this.#options
 		// Last of all: what was left out as known was there until then.
-		const asked = tracked ? commands.push(command('get', keys.deletions(partition))) - 1 : undefined
+		if (tracked) commands.push(command('get', keys.deletions(partition)))
 		const replies = await this.#send(commands)
-		const deletions = asked === undefined ? undefined : replies[asked]
-		if (deletions instanceof Failure) this.#known.clear()
-		const untouched = tracked && !(deletions instanceof Failure) && this.#known.isUntouched(String(deletions))
-		for (const read of readers) read(replies, untouched, String(deletions))
+		if (asks) this.#known.marked(markOf(replies[1]))
+		const last = tracked ? replies.at(-1) : undefined
+		if (last instanceof Failure) this.#known.clear()
+		const untouched = tracked && this.#known.isUntouched(markOf(last))
+		for (const read of readers) read(replies, untouched, markOf(last))
 		if (state.failure !== undefined) throw state.failure.toError(this.#options.way.name)
 		if (state.noscript) await this.#load(0)
 		return state.progress
@@ -476,7 +483,7 @@ export class Channel {
 		commands: readonly VisitorCommand[],
 		replies: readonly Reply[],
 		untouched: boolean,
-		deletions: string,
+		mark: string | undefined,
 		failed: (failure: Failure) => void,
 	): void {
 		let refused: Failure | undefined
@@ -492,7 +499,7 @@ export class Channel {
 			} else if (expires !== undefined && untouched && isTold(reply)) this.#known.addDeadline(expires)
 		}
 		if (missing) return
-		if (refused === undefined) visitors.acknowledge(untouched, deletions)
+		if (refused === undefined) visitors.acknowledge(untouched, mark)
 		else {
 			visitors.giveUp()
 			const { partition, way } = this.#options
@@ -663,6 +670,11 @@ export class Channel {
 /** Whether one of several sets that were asked about at once may be why none was answered: one of the wrong type, or on its way to another node of a cluster. */
 function spoilsTheOthers({ kind, message }: Failure): boolean {
 	return kind === 'refused' || message.startsWith('TRYAGAIN')
+}
+
+/** The mark of a partition, as it was answered; undefined: there is none, or nobody knows. */
+function markOf(reply: Reply): string | undefined {
+	return reply === null || reply === undefined || reply instanceof Failure ? undefined : String(reply)
 }
 
 /** What a script answers, however the client gives numbers. */

@@ -7,7 +7,7 @@ import { type Keys, memberOf, shapeOf } from './keys.ts'
 import { evaluate } from './link.ts'
 import { livingBuckets } from './living-buckets.ts'
 import type { PartitionSets } from './partition-sets.ts'
-import { sweepHash, unlinkVisitors } from './scripts.ts'
+import { sweepHash } from './scripts.ts'
 import type { TrendEpochs } from './trend-epoch.ts'
 import type { Ask } from './visitor-form.ts'
 
@@ -56,10 +56,10 @@ export async function planDelete(
 		for (const [i, epoch] of current.entries()) if (isThere(trends[i])) others.push(sets.trend(lane, epoch))
 		visitors.push(...visitorKeys(partition, lane, member, settings, keys, buckets))
 	}
-	// The marks last: a server that goes back in time has them again as long as it may have the visitors again.
+	// With the visitors the mark of the partition (see known-visitors.ts). The marks in the sets last: a server that goes back in time has them again as long as it may have the visitors again.
 	const sweep = () => [
 		...Array.from({ length: Math.ceil(visitors.length / NAMES) }, (_, i) =>
-			evaluate(unlinkVisitors, keys.deletions(partition), [], visitors.slice(i * NAMES, (i + 1) * NAMES)),
+			command('unlink', keys.deletions(partition), ...visitors.slice(i * NAMES, (i + 1) * NAMES)),
 		),
 		...[...countingAll, ...others].map((set) =>
 			set.shape === 'hash' ? evaluate(sweepHash, set.key, [member]) : command('zremrangebyscore', set.key, '0.5', '0.5'),

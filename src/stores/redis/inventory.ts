@@ -36,7 +36,7 @@ export type InventoryItem =
 	| (Head & { readonly kind: 'trend'; readonly lane: Lane; readonly epoch: number })
 	/** Of a member of the counted sets: `=key`, or `*` for all keys. It need not exist. */
 	| (Head & { readonly kind: 'visitors'; readonly lane: Lane; readonly bucket: Bucket; readonly member: string })
-	/** The marks of the partition, and how often visitors were deleted. They need not exist. */
+	/** The marks of the partition. They need not exist. */
 	| (Head & { readonly kind: 'claims' | 'deletions' })
 
 /** Names in one EXISTS. */

@@ -8,7 +8,7 @@
  *     {ns:p}:hits:minute:<start>
  *     {ns:p}:trend:<epoch>        sorted set  =key -> minus its score, #writer likewise
  *     {ns:p}:uniq=<key>           HyperLogLog or set; {ns:p}:uniq:<level>:<start>=<key>, and * for =<key>: all keys of the partition
- *     {ns:p}:deletions            string      how often visitors of a key were deleted
+ *     {ns:p}:deletions            string      a mark that is deleted with the visitors of any key: see known-visitors.ts
  *     {ns:p}:claims               hash        <kind>:<hash> -> until when, and who holds it
  *     ns:shared:<name>            string      the salt of a day
  *     {ns:p}:own                  string      who owns the partition; on a ring only: see ring/own.ts

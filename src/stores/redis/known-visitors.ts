@@ -2,8 +2,9 @@
  * What the server is known to have of the visitors of a partition, so that it is not sent again: on a busy page almost every visitor raises registers
  * that are raised already. Forgotten whenever the server may have lost something.
  *
- * Another process may delete a key, and with it visitors that are known here. So each deletion raises a counter of the partition in the same step, and
- * whoever leaves something out reads it afterwards, in the same pipeline: while it stays the same, nothing was taken away.
+ * Another process may delete a key, and with it visitors that are known here. So a mark lies in the partition, which is deleted with the visitors of any
+ * key, by the same command. Whoever leaves something out reads it afterwards, in the same pipeline: while it is the same, nothing was taken away. Where
+ * there is none, whoever wants to rely on it sets one, of a name that nobody ever gave before.
  */
 import { CouponSet } from '../../visitors/coupon-set.ts'
 
@@ -26,8 +27,9 @@ export class KnownVisitors {
 	/** The least recently used first. */
 	readonly #keys = new Map<string, Known>()
 	#bytes = 0
-	/** How often something was deleted from the partition, when the visitors of keys were learned; undefined: not asked yet. */
-	#deletions: string | undefined
+	/** The mark since which the visitors of keys were learned; undefined: none is known. */
+	#mark: string | undefined
+	#asked = false
 
 	/**
 	 * `maxBytes`: for the visitors of keys and their deadlines; beyond it those are forgotten that were not sent for longest, and the deadlines as a whole
@@ -84,11 +86,23 @@ export class KnownVisitors {
 		}
 	}
 
-	/** The partition's counter was read after something was sent. Answers whether what was left out is there, and what was sent may be learned. */
-	isUntouched(deletions: string): boolean {
-		if (deletions === this.#deletions) return true
+	/** Whether the mark has to be asked for before something is sent, for something to be learned from it. It is told by {@link marked}. */
+	asks(): boolean {
+		this.#asked = this.#mark === undefined
+		return this.#asked
+	}
+
+	/** The mark that was asked for; undefined where there was none. */
+	marked(mark: string | undefined): void {
+		// Not when all was forgotten in the meantime: then nobody knows whether what was sent is there.
+		if (this.#asked) this.#mark = mark
+		this.#asked = false
+	}
+
+	/** The mark as it was after that. Answers whether what was left out is there, and what was sent may be learned. */
+	isUntouched(mark: string | undefined): boolean {
+		if (mark !== undefined && mark === this.#mark) return true
 		this.#forgetKeys()
-		this.#deletions = deletions
 		return false
 	}
 
@@ -101,7 +115,8 @@ export class KnownVisitors {
 		this.#forgetDeadlines()
 		this.#keys.clear()
 		this.#bytes = 0
-		this.#deletions = undefined
+		this.#mark = undefined
+		this.#asked = false
 	}
 
 	#forgetDeadlines(): void {

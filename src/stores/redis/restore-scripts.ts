@@ -79,7 +79,6 @@ end
 redis.call('SET', KEYS[1], table.concat(bytes), 'KEEPTTL')
 return 1`
 
-/** Forgets the names KEYS[3..], of the partition of KEYS[1], which counts that for those who remember what they sent (see known-visitors.ts). */
+/** Forgets the names KEYS[3..], and KEYS[1], the mark of their partition, for those who remember what they sent (see known-visitors.ts). */
 export const forget = `${owned}
-redis.call('UNLINK', unpack(KEYS, 3))
-return redis.call('INCR', KEYS[1])`
+return redis.call('UNLINK', KEYS[1], unpack(KEYS, 3))`

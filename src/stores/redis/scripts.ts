@@ -1,6 +1,7 @@
 /**
  * The scripts. Each that writes touches one key, decides by what it read, and then writes with exactly one command or not at all. That is not taste: several
- * writes reach the append-only file as a transaction, and a file torn within it makes Redis 7.0 apply half of it twice after the second restart.
+ * writes reach the append-only file as a transaction, and a file torn within it makes Redis 7.0 apply half of it twice after the second restart, or throw
+ * everything away that was written since the first.
  * No EXPIRE inside for the same reason; and a key past its deadline is not even read, for that would delete it: a second write.
  *
  * Those that count take the position of the writer before and after. A position is what `position.ts` makes of a batch.
@@ -169,14 +170,6 @@ export const sweepHash = script(`
 if redis.call('HGET', KEYS[1], ARGV[1]) == '' then return redis.call('HDEL', KEYS[1], ARGV[1]) end
 return 0`)
 
-/**
- * Forgets the visitors KEYS[2..], all of the partition of KEYS[1], which counts that. Two writes, which must be one step for those who read the counter; done
- * by half, or twice, they do no harm: whoever relies on the counter begins anew after a restart.
- */
-export const unlinkVisitors = script(`
-redis.call('UNLINK', unpack(KEYS, 2))
-return redis.call('INCR', KEYS[1])`)
-
 /** PFADD of the elements of 8 bytes that ARGV[1] is made of. */
 export const addPacked = script(`
 local packed, elements = ARGV[1], {}
@@ -240,7 +233,6 @@ export const scripts: readonly Script[] = [
 	removeSorted,
 	removeHash,
 	sweepHash,
-	unlinkVisitors,
 	addPacked,
 	claimMark,
 	releaseMark,

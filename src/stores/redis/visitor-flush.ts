@@ -22,8 +22,8 @@ export class VisitorFlush {
 	done = false
 	/** They were sent again later than the hits they came with. */
 	again = false
-	/** Of those: how often something had been deleted from the partition by then; undefined: something was at that moment. */
-	deletions: string | undefined
+	/** Of those: the mark that lay in the partition by then; undefined: none did, or something was deleted at that moment. */
+	mark: string | undefined
 	/** Of those: the server may have lost them. */
 	doubted = false
 	/** Roughly what keeping it costs. */
@@ -49,15 +49,15 @@ export class VisitorFlush {
 	}
 
 	/**
-	 * The last attempt was acknowledged. `untouched`: nothing was deleted from the partition since before it, which is how often `deletions` says; otherwise
-	 * what was left out goes too.
+	 * The last attempt was acknowledged. `untouched`: nothing was deleted from the partition since before it, when `mark` lay there; otherwise what was left
+	 * out goes too.
 	 */
-	acknowledge(untouched: boolean, deletions: string): void {
+	acknowledge(untouched: boolean, mark: string | undefined): void {
 		if (untouched) for (const learn of this.#learn) learn()
 		this.#learn = []
 		this.done = untouched || !this.#trusting
 		this.again ||= !this.done
-		this.deletions = untouched ? deletions : undefined
+		this.mark = untouched ? mark : undefined
 	}
 
 	/** The server does not take them. */

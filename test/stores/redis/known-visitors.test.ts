@@ -27,15 +27,15 @@ describe('visitors that the server has are not sent again', () => {
 	const visitorsOf = (key: string) => `{${b.desk.namespace}:0}:uniq=${key}`
 	const todaysVisitorsOf = (key: string) => `{${b.desk.namespace}:0}:uniq:day:${startOf('day', Date.now()) / 1_000}=${key}`
 
-	it('from the third flush on: the first asks how often something was deleted, the second sends what it may remember', async () => {
+	it('from the second flush on', async () => {
 		const writer = b.open()
 		const visit = async () => {
 			const from = b.client.pipelines.length
 			await writer.hit({ key: '/a', visitors: ['ada', 'bob'] })
 			return sent(from)
 		}
-		// Total and day, of the page; and of all pages, as the first flush may not remember either.
-		expect([await visit(), await visit(), await visit(), await visit()]).toEqual([8, 8, 0, 0])
+		// Total and day, of the page and of all pages.
+		expect([await visit(), await visit(), await visit()]).toEqual([8, 0, 0])
 		expect(await writer.uniques(['/a'])).toBe(2)
 		const from = b.client.pipelines.length
 		await writer.hit({ key: '/a', visitors: ['ada', 'cem'] })
@@ -162,7 +162,6 @@ describe('visitors that the server has are not sent again', () => {
 describe('what is known', () => {
 	it('is bounded: the visitors of the keys that were not sent for longest go first', () => {
 		const known = new KnownVisitors(30_000)
-		known.isUntouched('0')
 		const learn = (name: string) => {
 			for (let i = 1; i <= 500; i++) known.of(name).add((i << 6) | 3)
 			known.learned(name)
@@ -179,17 +178,33 @@ describe('what is known', () => {
 
 	it('is forgotten when something was deleted, but for the visitors of all keys, which no deletion touches', () => {
 		const known = new KnownVisitors(1_000_000)
-		expect(known.isUntouched('null')).toBe(false)
+		expect(known.isUntouched('1')).toBe(false)
+		expect(known.asks()).toBe(true)
+		known.marked('1')
+		expect(known.isUntouched('1')).toBe(true)
 		known.of('a').add((1 << 6) | 3)
 		known.crowd('*').add((1 << 6) | 3)
 		known.addDeadline('a')
-		expect(known.isUntouched('null')).toBe(true)
+		expect(known.asks()).toBe(false)
+		expect(known.isUntouched('1')).toBe(true)
 		expect(known.of('a').has((1 << 6) | 3)).toBe(true)
 		expect(known.of('a').has((1 << 6) | 4)).toBe(false)
 		expect(known.of('a').has((2 << 6) | 1)).toBe(false)
-		expect(known.isUntouched('1')).toBe(false)
+		expect(known.isUntouched('2')).toBe(false)
 		expect(known.of('a').has((1 << 6) | 3)).toBe(false)
 		expect(known.hasDeadline('a')).toBe(false)
 		expect(known.crowd('*').has((1 << 6) | 3)).toBe(true)
+	})
+
+	it('is nothing where there is no mark, or where everything was forgotten while it was asked for', () => {
+		const known = new KnownVisitors(1_000_000)
+		expect(known.asks()).toBe(true)
+		known.marked(undefined)
+		expect(known.isUntouched(undefined)).toBe(false)
+		expect(known.asks()).toBe(true)
+		known.clear()
+		known.marked('1')
+		expect(known.isUntouched('1')).toBe(false)
+		expect(known.asks()).toBe(true)
 	})
 })

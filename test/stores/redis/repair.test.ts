@@ -90,7 +90,7 @@ it('takes the visitors of a deleted key away when the server went back to the mo
 	await writer.hit({ key: '/b', visitors: ['ada', 'bob'] })
 	b.client.once(
 		async (commands) => commands.map(() => [null, 1]),
-		(commands) => commands.some(onKey(':deletions')),
+		(commands) => commands.some(({ name }) => name === 'unlink'),
 	)
 	await writer.delete('/b')
 	expect(await writer.uniques(['/b'])).toBe(2)
@@ -105,7 +105,7 @@ it('brings no visitors of before a deletion back when it is cut short and an ear
 		await writer.hit({ key: '/b', visitors })
 		if (visitors[0] !== 'cy') await writer.delete('/b')
 	}
-	b.client.once(loseRequest, (commands) => commands.some(onKey(':deletions')))
+	b.client.once(loseRequest, (commands) => commands.some(({ name }) => name === 'unlink'))
 	const batch = { kind: 'delete', partition: 0, sequence: writer.sequence('/b') + 1, key: '/b' } as const
 	await expect(async () => writer.session.apply(batch)).rejects.toThrow()
 	await reconnect()
