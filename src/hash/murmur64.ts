@@ -148,7 +148,9 @@ function timesLow(lo: number): number {
 
 /** The high half of (lo, hi) * m, where `low` is the low half of the product. The second factor is 2^-32. */
 function timesHigh(lo: number, hi: number, low: number): number {
-	return ((((lo >>> 0) * 0x5bd1e995 - (low >>> 0)) * 2.3283064365386963e-10 + 0.5) | 0) + Math.imul(hi, 0x5bd1e995) + Math.imul(lo, 0xc6a4a793)
+	return (
+		((((lo >>> 0) * 0x5bd1e995 - (low >>> 0)) * 2.3283064365386963e-10 + 0.5) | 0) + Math.imul(hi, 0x5bd1e995) + Math.imul(lo, 0xc6a4a793)
+	)
 }
 
 /** The high half of (lo, hi) / m. The low half of the inverse is above 2^31, so its product is made of 16-bit parts. */

@@ -5,7 +5,7 @@ import type { StoreEvent } from '../../../src/stores/store.ts'
 import { bucketsOf, Desk } from '../../../src/testing/contract/desk.ts'
 import { TcpProxy } from '../../chaos/tcp-proxy.ts'
 import { type RedisServer, startRedis } from '../../support/redis-server.ts'
-import { answerInstead, type Bench, bench, loseReply, loseRequest, onKey, until } from './support.ts'
+import { answerInstead, type Bench, bench, loseReply, loseRequest, until } from './support.ts'
 
 let server: RedisServer
 let b: Bench
