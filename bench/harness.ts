@@ -160,6 +160,23 @@ export function seeded(seed: number): () => number {
 	}
 }
 
+/**
+ * Strings in each of the ways in which V8 keeps them: flat, joined of two, cut out of one, named in the source; of one byte a character and of two. Every
+ * application has them all, and code that has met few of them is compiled to be quicker than it is there: give them to it before it is measured.
+ */
+export function stringsOfEveryKind(): readonly string[] {
+	const joined = (part: string) => `${part}${Math.random()}${part}`
+	return [
+		'x',
+		'y'.repeat(30),
+		joined('of one byte'),
+		joined('of one byte').slice(1, 25),
+		'ü€'.repeat(20),
+		joined('of two: ü€'),
+		joined('of two: ü€').slice(1, 25),
+	]
+}
+
 /** `length` numbers below `size`, number i as often as 1 / (i + 1): how visits spread over the pages of a site. */
 export function zipf(size: number, length: number, random: () => number): Uint32Array {
 	const upTo = new Float64Array(size)
