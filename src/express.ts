@@ -7,6 +7,7 @@
  * visitors are one. Nothing else is read from `X-Forwarded-For`, which anybody can send. Express itself speaks HTTP/1 only.
  */
 import { type HitCounterOptions, hitCounting } from './http/hit-counter.ts'
+import { look } from './http/look.ts'
 import { type NodeResponse, sendCookie, whenSent } from './http/node-response.ts'
 import { type NodeRequest, nodeHeader } from './http/request.ts'
 
@@ -35,15 +36,15 @@ export function hitCounter<Request extends ExpressRequest = ExpressRequest, Resp
 	options: HitCounterOptions<Request, Response>,
 ): (request: Request, response: Response, next: (error?: unknown) => void) => void {
 	const { cookie, finished } = hitCounting<Request, Response>(options, {
-		method: (request) => request.method,
-		target: (request) => request.originalUrl,
+		method: (request) => look(request, 'method'),
+		target: (request) => look(request, 'originalUrl'),
 		header: (request, name) => nodeHeader(request, name),
-		address: (request) => request.ip,
+		address: (request) => look(request, 'ip'),
 		route: routeOf,
 	})
 	return (request, response, next) => {
 		if (cookie !== undefined) sendCookie(response, (status) => cookie(request, response, status))
-		whenSent(request, response, () => void finished(request, response, response.statusCode, response))
+		whenSent(request, response, () => void finished(request, response, look(response, 'statusCode'), response))
 		next()
 	}
 }

@@ -1,6 +1,7 @@
 /** Counting where a handler takes a `Request` and answers a `Response`: the response has finished when its body was read to the end. */
 import { expected } from '../errors.ts'
 import type { MaybePromise } from '../stores/store.ts'
+import { claimByMark } from './claim.ts'
 import { countable, failure, type HitCounterOptions, hitCounting, report, warn } from './hit-counter.ts'
 import { visitorSource } from './visitor-source.ts'
 
@@ -49,17 +50,21 @@ export function fetchCounting<Given extends readonly [unknown, ...unknown[]]>(
 	for (const [name, option] of Object.entries({ address, waitUntil })) {
 		if (option !== undefined && typeof option !== 'function') throw expected('ERR_TALLYMARK_OPTION', name, 'a function', option)
 	}
-	const counting = hitCounting<Exchange<Given>, FetchResponse>(ofSubjects(rest), {
-		subject: ({ request }) => request,
-		method: ({ request }) => request.method,
-		target: ({ request }) => request.url,
-		header: ({ request }, name) => request.headers.get(name) ?? undefined,
-		address: (exchange) => {
-			if (exchange.address === undefined) exchange.address = addressOf(exchange.given) ?? null
-			return exchange.address ?? undefined
+	const counting = hitCounting<Exchange<Given>, FetchResponse>(
+		ofSubjects(rest),
+		{
+			subject: ({ request }) => request,
+			method: ({ request }) => request.method,
+			target: ({ request }) => request.url,
+			header: ({ request }, name) => request.headers.get(name) ?? undefined,
+			address: (exchange) => {
+				if (exchange.address === undefined) exchange.address = addressOf(exchange.given) ?? null
+				return exchange.address ?? undefined
+			},
+			route: ({ given }) => route(given[0]),
 		},
-		route: ({ given }) => route(given[0]),
-	})
+		claimByMark,
+	)
 	const { counter, visitor } = options
 	/** Asked once for a request, so that it fails once. */
 	function addressOf(given: Given): string | undefined {

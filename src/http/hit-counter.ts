@@ -7,6 +7,7 @@
 import { expected, isTallymarkError, TallymarkError } from '../errors.ts'
 import { checkText } from '../input.ts'
 import { type Lane, lanes, type MaybePromise } from '../stores/store.ts'
+import { type Claim, claimInTurn } from './claim.ts'
 import type { SaltKeeper } from './day-salts.ts'
 import { isHealthCheck } from './health-check.ts'
 import { keyOfPath } from './key-of-path.ts'
@@ -55,8 +56,8 @@ export interface HitCounterOptions<Request, Response> extends LaneOptions {
 /** What an adapter calls. */
 export interface HitCounting<Request, Response> {
 	/**
-	 * To be called when a response has finished; never when it was aborted. `exchange`: an object that every middleware of this request is given, so that
-	 * a counter that is mounted twice counts once. Never throws. The promise, if there is one, resolves when the hit was handed on, and never rejects.
+	 * To be called when a response has finished; never when it was aborted. `exchange`: the object that the claim is made for, the same in every middleware
+	 * of this request. Never throws. The promise, if there is one, resolves when the hit was handed on, and never rejects.
 	 */
 	finished(request: Request, response: Response, status: number, exchange: object): Promise<unknown> | undefined
 	/** To be called before the headers are sent, where there is one: the `Set-Cookie` to send with this response. Never throws. */
@@ -67,8 +68,6 @@ const nothing = () => {}
 /** Hits that wait for their visitor at a time; further ones count without. */
 const mostWaiting = 10_000
 
-/** On an exchange: the counters that count it. Shared by every copy (ESM, CommonJS) of this module. */
-const claimedBy = Symbol.for('tallymark.claimedBy')
 const mountedTwice = new WeakSet<HitTarget>()
 const failed = new WeakSet<HitTarget>()
 
@@ -76,6 +75,7 @@ const failed = new WeakSet<HitTarget>()
 export function hitCounting<Request, Response>(
 	options: HitCounterOptions<Request, Response>,
 	read: RequestReader<Request>,
+	claim: Claim = claimInTurn,
 ): HitCounting<Request, Response> {
 	checkOptions(options)
 	const { counter, key = 'path', skip, classify, privacySignals = 'count-anonymously' } = options
@@ -142,7 +142,7 @@ export function hitCounting<Request, Response>(
 			// Names the option that failed: its stack alone often ends in somebody's helper.
 			let asked: string | undefined
 			try {
-				if (!claim(exchange, counter)) return undefined
+				if (!claim(exchange, counter)) return tellMountedTwice(counter)
 				asked = 'skip'
 				if (skipped(request, response)) return undefined
 				asked = 'key'
@@ -190,24 +190,10 @@ export function countable(method: string, status: number): boolean {
 	return method === 'GET' && ((status >= 200 && status < 300) || status === 304)
 }
 
-/** Whether this exchange is still to be counted for this counter: the first middleware of a counter gets true, any further one false and a warning. */
-function claim(exchange: object, counter: HitTarget): boolean {
-	const marked = exchange as { [claimedBy]?: HitTarget | Set<HitTarget> }
-	const by = marked[claimedBy]
-	if (by === undefined) {
-		marked[claimedBy] = counter
-		return true
-	}
-	const all = by instanceof Set ? by : new Set([by])
-	if (!all.has(counter)) {
-		marked[claimedBy] = all.add(counter)
-		return true
-	}
-	if (!mountedTwice.has(counter)) {
-		mountedTwice.add(counter)
-		warn('hitCounter is mounted twice for one counter: each response is counted once, by the first', 'TALLYMARK_MOUNTED_TWICE')
-	}
-	return false
+function tellMountedTwice(counter: HitTarget): undefined {
+	if (mountedTwice.has(counter)) return
+	mountedTwice.add(counter)
+	warn('hitCounter is mounted twice for one counter: each response is counted once, by the first', 'TALLYMARK_MOUNTED_TWICE')
 }
 
 function handOn(counter: HitTarget, key: string, visitor: string | undefined, lane: Lane, at: number | undefined): Promise<unknown> {

@@ -1,4 +1,5 @@
 /** What Node's own response tells and takes, for the frameworks that stand on it. */
+import { look } from './look.ts'
 import type { NodeRequest } from './request.ts'
 
 /** What is asked of a response: HTTP/1's and HTTP/2's have it. */
@@ -22,7 +23,7 @@ export interface NodeResponse {
  * client left is finished too, but the application has not ended it.
  */
 export function whenSent(request: NodeRequest, response: NodeResponse, sent: () => void): void {
-	if ((request.httpVersionMajor ?? 1) >= 2) {
+	if ((look(request, 'httpVersionMajor') ?? 1) >= 2) {
 		response.on('close', () => {
 			if (response.writableFinished && response.writableEnded) sent()
 		})
@@ -31,7 +32,7 @@ export function whenSent(request: NodeRequest, response: NodeResponse, sent: () 
 	let finished = false
 	response.on('finish', () => {
 		// An injected request finishes twice.
-		if (finished || request.socket?.errored) return
+		if (finished || look(request, 'socket')?.errored) return
 		finished = true
 		sent()
 	})

@@ -1,4 +1,5 @@
 /** A request as the counting reads it, whatever the framework. */
+import { look } from './look.ts'
 
 /** How an adapter's requests are read. Nothing is made for it: a request stays the framework's own. */
 export interface RequestReader<Request> {
@@ -78,7 +79,7 @@ function lookThrough(rawHeaders: readonly string[]): void {
  * pages need none of it. Cookies are, for they may come in several pieces.
  */
 export function nodeHeader(request: NodeRequest, name: string): string | undefined {
-	const { rawHeaders } = request
+	const rawHeaders = look(request, 'rawHeaders')
 	if (rawHeaders === undefined || name === 'cookie') return headerOf(request.headers, name)
 	if (rawHeaders !== lastList) lookThrough(rawHeaders)
 	for (let index = 0; index < usual.length; index++) if (usual[index] === name) return found[index]
