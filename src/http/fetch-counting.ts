@@ -86,7 +86,7 @@ export function fetchCounting<Given extends readonly [unknown, ...unknown[]]>(
 		let stored: (hit: Promise<unknown> | undefined) => void = () => {}
 		if (waitUntil !== undefined) {
 			const waited = new Promise((resolve) => {
-				stored = (hit) => resolve(hit?.then(() => counter.flush?.()))
+				stored = (hit) => resolve(hit?.catch(() => {}).then(() => counter.flush?.()))
 			}).catch(() => {})
 			// Called at once; `async` for what is thrown, and for what a function that is async itself rejects with.
 			const handedOver = async () => waitUntil(waited, ...given)

@@ -57,7 +57,8 @@ export interface HitCounterOptions<Request, Response> extends LaneOptions {
 export interface HitCounting<Request, Response> {
 	/**
 	 * To be called when a response has finished; never when it was aborted. `exchange`: the object that the claim is made for, the same in every middleware
-	 * of this request. Never throws. The promise, if there is one, resolves when the hit was handed on, and never rejects.
+	 * of this request. Never throws. The promise, if there is one, settles when the hit was handed on; nobody has to
+	 * catch what it rejects with.
 	 */
 	finished(request: Request, response: Response, status: number, exchange: object): Promise<unknown> | undefined
 	/** To be called before the headers are sent, where there is one: the `Set-Cookie` to send with this response. Never throws. */
@@ -68,6 +69,8 @@ const nothing = () => {}
 /** Hits that wait for their visitor at a time; further ones count without. */
 const mostWaiting = 10_000
 
+/** Promises of hits whose rejection ends here. */
+const lookedAfter = new WeakSet<Promise<unknown>>()
 const mountedTwice = new WeakSet<HitTarget>()
 const failed = new WeakSet<HitTarget>()
 
@@ -128,7 +131,7 @@ export function hitCounting<Request, Response>(
 	async function hold(who: Promise<string | undefined>, key: string, kind: Lane, at: number): Promise<void> {
 		waiting++
 		try {
-			await handOn(counter, key, await who.then(known, unknown), kind, at)
+			await handOn(counter, key, await who.then(known, unknown), kind, at).then(undefined, nothing)
 		} catch (error) {
 			report(counter, failure(undefined, error))
 		} finally {
@@ -203,7 +206,12 @@ function handOn(counter: HitTarget, key: string, visitor: string | undefined, la
 				? counter.hit(key)
 				: counter.hit(key, { visitor })
 			: counter.hit(key, { ...(visitor !== undefined && { visitor }), ...(lane !== 'human' && { lane }), ...(at !== undefined && { at }) })
-	return hit.then(undefined, nothing)
+	// Most hits of a counter have their promise in common: each is looked after once, for that makes another promise and a turn of its queue.
+	if (!lookedAfter.has(hit)) {
+		lookedAfter.add(hit)
+		hit.then(undefined, nothing)
+	}
+	return hit
 }
 
 export function failure(option: string | undefined, cause: unknown): TallymarkError {
