@@ -162,11 +162,11 @@ export function seeded(seed: number): () => number {
 
 /**
  * Strings in each of the ways in which V8 keeps them: flat, joined of two, cut out of one, named in the source; of one byte a character and of two. Every
- * application has them all, and code that has met few of them is compiled to be quicker than it is there: give them to it before it is measured.
+ * application has them all, and code that has met few of them is compiled to be quicker than it is there: to be called before it is measured.
  */
-export function stringsOfEveryKind(): readonly string[] {
+export function meetStringsOfEveryKind(use: (text: string) => unknown): void {
 	const joined = (part: string) => `${part}${Math.random()}${part}`
-	return [
+	const strings = [
 		'x',
 		'y'.repeat(30),
 		joined('of one byte'),
@@ -175,6 +175,7 @@ export function stringsOfEveryKind(): readonly string[] {
 		joined('of two: ü€'),
 		joined('of two: ü€').slice(1, 25),
 	]
+	for (let i = 0; i < 1_000; i++) for (const text of strings) use(text)
 }
 
 /** `length` numbers below `size`, number i as often as 1 / (i + 1): how visits spread over the pages of a site. */

@@ -12,8 +12,6 @@ import { DENSE_BYTES, sparseImage } from '../sketches/redis-image.ts'
 export const DENSE_ABOVE = 768
 /** Up to this many slots the coupons are a list, without gaps; from the next size on a hash table. */
 const LISTED = 32
-/** Up to this many slots there are four times as many when they are full, then twice. */
-const QUADRUPLED = 32
 
 /** Registers in use by rank, for {@link CouponSet.count}; shared, as it is filled and read in one go. */
 const histogram = new Float64Array(64)
@@ -170,9 +168,9 @@ function slotOf(slots: readonly number[], coupon: number): number {
 	return at
 }
 
-/** More slots, with `coupon`, whose register is not among `slots`. */
+/** Four times the slots of a list, twice those of a table, with `coupon`, whose register is not among `slots`. */
 function grown(slots: readonly number[], coupon: number): number[] {
-	const more = new Array<number>(slots.length * (slots.length <= QUADRUPLED ? 4 : 2)).fill(0)
+	const more = new Array<number>(slots.length * (slots.length <= LISTED ? 4 : 2)).fill(0)
 	if (more.length <= LISTED) {
 		for (let at = 0; at < slots.length; at++) more[at] = slots[at]!
 		more[slots.length] = coupon

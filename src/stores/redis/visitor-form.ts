@@ -46,7 +46,7 @@ const everything = { trusting: false, learn: () => {} }
 /**
  * Registers above which a whole sketch is sent and merged. It takes 0.15 ms of the server's time, where an element costs a sparse sketch up to 0.9 us.
  * It also makes the stored sketch dense, 12 KB instead of some 3 bytes a register; but who gets so many new visitors in one flush is soon dense
- * anyway, which Redis makes a sketch from some 1,600 registers on.
+ * anyway, which Redis makes a sketch from some 1,600 registers on. So no script has more elements than it can unpack.
  */
 const MANY_REGISTERS = 512
 /** Elements that go as arguments; more go as one, to be cut on the server, for an argument costs the client more than all else about it. */

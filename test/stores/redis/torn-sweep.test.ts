@@ -44,7 +44,7 @@ function length(): number {
 /** Kills the server and starts it again with what its file was when it had this length. */
 async function goBackTo(bytes: number): Promise<void> {
 	await server.stop()
-	expect(length()).toBeGreaterThanOrEqual(bytes)
+	expect(length()).toBeGreaterThan(bytes)
 	truncateSync(file(), bytes)
 	server = await startRedis({ dir, args, port: server.port })
 }
@@ -87,9 +87,11 @@ it('costs nothing of what is counted after the restart, wherever in the deletion
 	for (const torn of [-60, -20, 3, 12, 40, 150, 300]) {
 		const { namespace } = b.desk
 		/** Takes the server down, with nobody left who could send anything again. */
-		const restart = async (bytes: number) => {
+		const restart = async (bytes?: number) => {
 			await b.end()
-			await goBackTo(bytes)
+			await server.stop()
+			if (bytes === undefined) server = await startRedis({ dir, args, port: server.port })
+			else await goBackTo(bytes)
 			b = bench(server.port)
 			return b.open({ namespace })
 		}
@@ -99,7 +101,7 @@ it('costs nothing of what is counted after the restart, wherever in the deletion
 		const text = readFileSync(file(), 'latin1')
 		const next = await restart(text.indexOf(':deletions', text.search(/unlink(?!.*unlink)/is)) + torn)
 		await next.hit({ key: '/b', hits: 10, visitors: ['cem'] })
-		const last = await restart(length())
+		const last = await restart()
 		expect([torn, await last.count('/b'), await last.uniques(['/b'])]).toEqual([torn, 10, 1])
 	}
 })
